@@ -1,0 +1,1 @@
+"""Offline work: the command line, simulation, training, the oracle."""

@@ -1,0 +1,1 @@
+"""The three services: ingest, scorer and alerts."""

@@ -1,0 +1,1 @@
+"""Transitions in, messages out, and the API."""

@@ -1,0 +1,1 @@
+"""Decides what an alert is, whom it concerns and what it says."""

@@ -1,0 +1,1 @@
+"""Decides which events are admitted, of which kind, for which account."""

@@ -1,0 +1,1 @@
+"""Kafka in, Redis and Kafka out."""

@@ -1,0 +1,1 @@
+"""Decides what activity, health and episodes are."""

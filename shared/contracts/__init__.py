@@ -1,0 +1,1 @@
+"""The values on the wire: pure, without clients or clocks."""
