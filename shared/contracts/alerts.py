@@ -1,0 +1,110 @@
+"""Define an alert as it lies on `churn.alerts.v1` and a command as it lies on `churn.commands.v1`."""
+
+from enum import StrEnum
+
+import msgspec
+
+from shared.contracts.health import Attributes, Band, Contribution
+from shared.contracts.risk import Change, Evidence, Severity
+
+
+class Reason(msgspec.Struct, frozen=True, kw_only=True):
+    """One episode within an alert."""
+
+    episode: str
+    rule: str
+    severity: Severity
+    opened_at: int
+    last_change: Change
+    changed_at: int
+    standing: bool
+    playbook: str | None
+    evidence: list[Evidence]
+
+
+class AlertState(StrEnum):
+    """Where an alert stands."""
+
+    OPEN = "open"
+    ACKNOWLEDGED = "acknowledged"
+    RESOLVED = "resolved"
+    WITHDRAWN = "withdrawn"
+    EXPIRED = "expired"
+
+
+class DeliveryState(StrEnum):
+    """How far a delivery got: `intended` is durable before the call, the rest after it."""
+
+    INTENDED = "intended"
+    DELIVERED = "delivered"
+    UNKNOWN = "unknown"
+    FAILED = "failed"
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """One message to one receiver over one channel, for its whole life.
+
+    `revision` is the alert revision last intended, `delivered_revision` the one last known to have arrived.
+    `target` is where it goes (Slack channel or user id, mail address), `handle` how the provider names the message
+    (Slack: `channel/ts`; mail: its Message-ID).
+    """
+
+    channel: str
+    target: str
+    state: DeliveryState
+    revision: int
+    delivered_revision: int
+    handle: str | None = None
+    attempts: int = 0
+    error: str | None = None
+    note: str | None = None
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True):
+    """The one open conversation about an account; its id is the id of the episode that opened it."""
+
+    id: str
+    account: str
+    state: AlertState
+    revision: int
+    severity: Severity
+    opened_at: int
+    changed_at: int
+    ended_at: int | None
+    reasons: list[Reason]
+    """Open episodes, strongest first."""
+    ended: list[Reason]
+    """Episodes of this alert that ended."""
+    band: Band
+    health: int | None
+    contributions: list[Contribution]
+    attributes: Attributes
+    bundle: str
+    deliveries: list[Delivery]
+    acknowledged_by: str | None = None
+    acknowledged_at: int | None = None
+    positions: dict[str, int] = {}
+    """Highest offset of `churn.risk.v1` and `churn.commands.v1` contained, by `topic/partition`."""
+
+
+class CommandKind(StrEnum):
+    """What a person may ask of an alert."""
+
+    ACK = "ack"
+    SNOOZE = "snooze"
+    ASSIGN = "assign"
+    VERDICT = "verdict"
+    NOTE = "note"
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a person said of an alert, by button or API; `id` makes a repetition harmless."""
+
+    id: str
+    kind: CommandKind
+    alert: str
+    account: str
+    by: str
+    at: int
+    text: str | None = None
+    until: int | None = None

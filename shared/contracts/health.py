@@ -1,0 +1,83 @@
+"""Define an account's health as it lies in Redis and on `churn.scores.v1`."""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Band(StrEnum):
+    """The range a health lies in; `unknown` means not enough evidence and is never shown as good."""
+
+    UNKNOWN = "unknown"
+    CRITICAL = "critical"
+    AT_RISK = "at_risk"
+    WATCH = "watch"
+    HEALTHY = "healthy"
+
+
+class Contribution(msgspec.Struct, frozen=True, kw_only=True):
+    """What one measure adds to the health; `points` and `possible` in milli-points, exact sums.
+
+    Over all contributions of an account `points` sum to its health and `possible` to 100,000.
+    `value` is the feature's value in its own unit.
+    """
+
+    dimension: str
+    measure: str
+    points: int
+    possible: int
+    value: int
+
+
+class OpenEpisode(msgspec.Struct, frozen=True, kw_only=True):
+    """An episode that is open now."""
+
+    id: str
+    rule: str
+    severity: str
+    opened_at: int
+
+
+class Attributes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What account events told of the customer, as far as readers and messages need it."""
+
+    name: str | None = None
+    owner: str | None = None
+    segment: str | None = None
+    stage: str | None = None
+    arr: int | None = None
+    currency: str | None = None
+    seats: int | None = None
+    renewal_date: str | None = None
+    timezone: str | None = None
+    country: str | None = None
+    parent: str | None = None
+    trial: bool | None = None
+    deleted: bool | None = None
+    subscription: str | None = None
+
+
+class AccountHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """The health of one account at the tick `at` (epoch ms), a pure function of the log before `offset`.
+
+    `health` is in milli-points 0-100,000, or None while the band is `unknown`. `silence_deadline` is the moment at
+    which absence becomes abnormal if nothing happens (epoch ms), None while there is too little evidence.
+    """
+
+    account: str
+    at: int
+    partition: int
+    offset: int
+    generation: int
+    bundle: str
+    health: int | None
+    band: Band
+    evidence_days: int
+    evidence_needed: int
+    active_days: int
+    active_days_needed: int
+    last_activity: int | None
+    silence_deadline: int | None
+    contributions: list[Contribution]
+    episodes: list[OpenEpisode]
+    attributes: Attributes
