@@ -1,0 +1,181 @@
+"""Redis holds what the newest tick said of every account, lists it in order, and a stale writer changes nothing."""
+
+from collections.abc import AsyncIterator, Sequence
+
+import msgspec
+import pytest
+from redis.asyncio import Redis
+
+from shared.contracts.health import AccountHealth, Attributes, Band
+from shared.health_store import BadCursor, Filter, HealthRow, HealthStore, Point, Sort, Written
+
+DAY_MS = 86_400_000
+
+
+@pytest.fixture
+async def store(redis_url: str) -> AsyncIterator[HealthStore]:
+    async with Redis.from_url(redis_url) as redis:
+        await redis.flushdb()
+        yield HealthStore(redis)
+
+
+def health_of(account: str, health: int | None, band: Band, attributes: Attributes, at: int) -> AccountHealth:
+    return AccountHealth(
+        account=account,
+        at=at,
+        partition=0,
+        offset=0,
+        generation=1,
+        bundle="b_0",
+        health=health,
+        band=band,
+        evidence_days=0,
+        evidence_needed=0,
+        active_days=0,
+        active_days_needed=0,
+        last_activity=None,
+        silence_deadline=None,
+        contributions=[],
+        episodes=[],
+        attributes=attributes,
+    )
+
+
+def row(
+    account: str, health: int | None = 50_000, band: Band = Band.WATCH, *, at: int = DAY_MS, **attributes: object
+) -> HealthRow:
+    known = msgspec.convert(attributes, Attributes)
+    return HealthRow(
+        account=account,
+        payload=msgspec.json.encode(health_of(account, health, band, known, at)),
+        health=health,
+        band=band,
+        at=at,
+        owner=known.owner,
+        segment=known.segment,
+        arr=known.arr,
+        name=known.name,
+    )
+
+
+async def listed(store: HealthStore, where: Filter | None = None, sort: Sort = Sort.HEALTH) -> Sequence[str]:
+    page = await store.page(where=where or Filter(), sort=sort, limit=1000)
+    return [health.account for health in page.healths]
+
+
+async def test_a_missing_account_is_none(store: HealthStore) -> None:
+    assert await store.get("nobody") is None
+    assert await store.history("nobody") == []
+    assert await listed(store) == []
+
+
+async def test_an_older_position_changes_nothing(store: HealthStore) -> None:
+    assert await store.write(1, 2**53 + 1, [row("acme", 10_000, Band.CRITICAL)]) == [Written.WRITTEN]
+    assert await store.write(1, 2**53, [row("acme", 90_000, Band.HEALTHY)]) == [Written.OLDER]
+    assert await store.write(1, 9, [row("acme", 90_000, Band.HEALTHY)]) == [Written.OLDER]
+    found = await store.get("acme")
+    assert found is not None
+    assert found.band is Band.CRITICAL
+    assert await listed(store, Filter(band=Band.HEALTHY)) == []
+    assert await store.write(2, 0, [row("acme", 90_000, Band.HEALTHY)]) == [Written.WRITTEN]
+
+
+async def test_the_same_position_twice_is_the_same_and_other_bytes_are_a_conflict(store: HealthStore) -> None:
+    await store.write(1, 5, [row("acme")])
+    answer = await store.write(1, 5, [row("acme"), row("globex"), row("acme", 1, Band.CRITICAL)])
+    assert answer == [Written.SAME, Written.WRITTEN, Written.CONFLICT]
+    assert await listed(store, Filter(band=Band.CRITICAL)) == []
+
+
+async def test_indexes_follow_a_change_of_band_owner_segment_and_name(store: HealthStore) -> None:
+    await store.write(1, 1, [row("acme", owner="a@x.io", segment="smb", name="Zeta", arr=10), row("b", name="Mid")])
+    await store.write(1, 2, [row("acme", 5, Band.CRITICAL, owner="b@x.io", segment="ent", name="Alpha", arr=20)])
+    assert await listed(store, Filter(band=Band.WATCH)) == ["b"]
+    assert await listed(store, Filter(band=Band.CRITICAL, owner="b@x.io", segment="ent")) == ["acme"]
+    assert await listed(store, Filter(owner="a@x.io")) == []
+    assert await listed(store, Filter(segment="smb")) == []
+    assert await listed(store, sort=Sort.NAME) == ["acme", "b"]
+    await store.write(1, 3, [row("acme", 5, Band.CRITICAL, name="Alpha")])
+    assert await listed(store, Filter(owner="b@x.io")) == []
+
+
+async def test_listings_are_worst_first_with_unknown_last_richest_first_or_by_name(store: HealthStore) -> None:
+    rows = [
+        row("good", 90_000, Band.HEALTHY, arr=1, name="b"),
+        row("new", None, Band.UNKNOWN, arr=500, name="A"),
+        row("bad", 3_000, Band.CRITICAL, name="c"),
+    ]
+    await store.write(1, 1, rows)
+    assert await listed(store) == ["bad", "good", "new"]
+    assert await listed(store, sort=Sort.ARR) == ["new", "good", "bad"]
+    assert await listed(store, sort=Sort.NAME) == ["new", "good", "bad"]
+
+
+@pytest.mark.parametrize("sort", list(Sort))
+async def test_pages_of_any_size_give_every_account_once(store: HealthStore, sort: Sort) -> None:
+    rows = [row(f"a{n}", n % 7 * 1000 if n % 5 else None, owner="o" if n % 3 else None, arr=n % 4) for n in range(5000)]
+    await store.write(1, 1, rows)
+    for limit, where in ((999, Filter()), (700, Filter(owner="o"))):
+        seen: list[str] = []
+        cursor = None
+        while True:
+            page = await store.page(where=where, sort=sort, limit=limit, cursor=cursor)
+            seen += [health.account for health in page.healths]
+            cursor = page.cursor
+            if cursor is None:
+                break
+        assert sorted(seen) == sorted(r.account for r in rows if where.owner in (None, r.owner))
+
+
+async def test_a_cursor_survives_the_account_it_stands_on(store: HealthStore) -> None:
+    await store.write(1, 1, [row(f"a{n}", n * 1000) for n in range(1, 6)])
+    first = await store.page(where=Filter(), limit=2)
+    await store.write(1, 2, [row("a2", 90_000)])
+    rest = await store.page(where=Filter(), limit=9, cursor=first.cursor)
+    assert [health.account for health in rest.healths] == ["a3", "a4", "a5", "a2"]
+
+
+@pytest.mark.parametrize("cursor", ["", "%%%", "YWJj", "bm90X2FfbnVtYmVyH2FjbWU="])
+async def test_a_made_up_cursor_is_refused(store: HealthStore, cursor: str) -> None:
+    with pytest.raises(BadCursor):
+        await store.page(where=Filter(), cursor=cursor)
+
+
+async def test_history_keeps_changes_and_one_point_a_day(store: HealthStore) -> None:
+    steps = [(10, 50_000), (20, 50_000), (30, 40_000), (DAY_MS, 40_000), (DAY_MS + 1, None)]
+    for offset, (at, health) in enumerate(steps):
+        band = Band.WATCH if health is not None else Band.UNKNOWN
+        await store.write(1, offset, [row("acme", health, band, at=at)])
+    assert await store.history("acme") == [
+        Point(10, 50_000, Band.WATCH),
+        Point(30, 40_000, Band.WATCH),
+        Point(DAY_MS, 40_000, Band.WATCH),
+        Point(DAY_MS + 1, None, Band.UNKNOWN),
+    ]
+
+
+async def test_history_is_capped(store: HealthStore) -> None:
+    for offset in range(410):
+        await store.write(1, offset, [row("acme", offset, at=offset)])
+    history = await store.history("acme")
+    assert (len(history), history[-1].at) == (400, 409)
+
+
+async def test_odd_names_stay_apart(store: HealthStore) -> None:
+    odd = 'a:{b}\x1f"c d\u202e\n'
+    await store.write(1, 1, [row(odd, name="x\0y\x1fz"), row("plain", name="x")])
+    assert sorted(await listed(store, sort=Sort.NAME)) == sorted([odd, "plain"])
+    found = await store.get(odd)
+    assert found is not None
+    assert found.account == odd
+
+
+async def test_an_emptied_redis_is_seen_and_filled_again(store: HealthStore, redis_url: str) -> None:
+    await store.write(1, 1, [row("acme")])
+    await store.mark_filled(7, [0, 3])
+    assert await store.filled() == {0: 7, 3: 7}
+    async with Redis.from_url(redis_url) as redis:
+        await redis.flushall()
+        await redis.script_flush()
+    assert await store.filled() == {}
+    assert await store.write(1, 1, [row("acme")]) == [Written.WRITTEN]
