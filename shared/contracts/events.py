@@ -6,12 +6,15 @@ Times on the wire are RFC 3339; ours are always UTC with milliseconds (`2026-11-
 import hashlib
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
 TICK_TYPE: Final = "churn.tick.v1"
 MOVED_HEADER: Final = "moved"
+
+Whole = Annotated[int, msgspec.Meta(ge=-(2**53 - 1), le=2**53 - 1)]
+"""A whole number every JSON reader keeps exactly."""
 
 
 class Kind(StrEnum):
@@ -38,7 +41,7 @@ class Activity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     user: str | None = None
     name: str | None = None
-    quantity: int | None = None
+    quantity: Whole | None = None
 
 
 class AccountFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -48,10 +51,10 @@ class AccountFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     owner: str | None = None
     segment: str | None = None
     stage: str | None = None
-    arr: int | None = None
+    arr: Whole | None = None
     """Annual recurring revenue in whole units of `currency`."""
     currency: str | None = None
-    seats: int | None = None
+    seats: Whole | None = None
     renewal_date: str | None = None
     """YYYY-MM-DD."""
     timezone: str | None = None
@@ -86,7 +89,7 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`data` of kind survey."""
 
     kind: SurveyKind
-    score: int
+    score: Whole
     user: str | None = None
 
 
@@ -104,7 +107,7 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """`data` of kind subscription; `mrr` in whole units of the account's currency."""
 
     status: SubscriptionStatus
-    mrr: int | None = None
+    mrr: Whole | None = None
 
 
 class Membership(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
