@@ -109,6 +109,8 @@ async def create_topics(
         differences = await _differences(admin, [wanted[name] for name in sorted(existing)])
     finally:
         await admin.close()
+    if missing:
+        await _wait_for_leaders(bootstrap, missing)
     if differences:
         raise TopicMismatch(differences)
     return [topic.name for topic in missing]
@@ -137,10 +139,8 @@ async def read_to_end(
     )
     await consumer.start()
     try:
-        numbers = await _partitions(consumer, topic) if partition is None else [partition]
+        numbers = await _partitions(bootstrap, topic) if partition is None else [partition]
         spans = await _spans(consumer, topic, partitions=numbers, from_offset=from_offset)
-        if not spans:
-            return
         consumer.assign(list(spans))
         for tp, (start, _) in spans.items():
             consumer.seek(tp, start)
@@ -177,12 +177,28 @@ async def _drain(
             raise KafkaStalled(f"no records for {stall_timeout_s:g} s: {names}")
 
 
-async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> Sequence[int]:
-    await consumer.topics()  # refreshes what the client knows
-    numbers = consumer.partitions_for_topic(topic)
+async def _partitions(bootstrap: str, topic: str) -> Sequence[int]:
+    client = AIOKafkaClient(bootstrap_servers=bootstrap)
+    try:
+        await client.bootstrap()
+        metadata = await client.fetch_all_metadata()
+    finally:
+        await client.close()
+    numbers = metadata.partitions_for_topic(topic)
     if not numbers:
         raise KafkaProblem(f"topic {topic!r} does not exist; `churnwatch topics` creates it")
     return sorted(numbers)
+
+
+async def _wait_for_leaders(bootstrap: str, topics: Sequence[Topic]) -> None:
+    """Return when every partition answers: a topic exists a little before its leaders do."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=None)
+    await consumer.start()
+    try:
+        tps = [TopicPartition(topic.name, number) for topic in topics for number in range(topic.partitions)]
+        await consumer.end_offsets(tps)
+    finally:
+        await consumer.stop()
 
 
 async def _spans(

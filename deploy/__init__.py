@@ -1,0 +1,1 @@
+"""How Churnwatch is run: on this machine, in containers, watched."""

@@ -1,0 +1,1 @@
+"""Kafka, Redis and the services on this machine, from Python wheels and jars, without containers."""

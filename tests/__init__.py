@@ -1,0 +1,1 @@
+"""Tests, mirrored and grouped as `docs` and CONTRIBUTING describe."""
