@@ -1,0 +1,72 @@
+# One command tests it: `make test`. `make help` lists the rest.
+# Needs Python 3.11 or 3.12 with venv, make and git; everything else comes from wheels and pinned jars.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+# Python processes of one run share a venv: recipes are not made for -j
+.NOTPARALLEL:
+
+BIN := .venv/bin
+PY := $(BIN)/python
+VENV := .venv/.installed
+SOURCES := services shared lab deploy tests benchmarks
+TYPED := services shared lab deploy tests
+ARGS ?=
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PYTHONUNBUFFERED := 1
+
+.PHONY: help venv lock test unit proof check format up down reset bench-throughput check-history clean
+
+help: ## List what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
+
+venv: $(VENV) ## Make or repair .venv from requirements.lock
+
+$(VENV): requirements.lock pyproject.toml deploy/local/venv.sh
+	@sh deploy/local/venv.sh
+
+lock: $(VENV) ## Pin the dependencies of pyproject.toml anew (needs uv)
+	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes -q -o requirements.lock
+
+test: $(VENV) ## Run every test, those against real Kafka, Redis and SMTP included (ARGS="-k name")
+	$(PY) -m pytest -m "not proof" $(ARGS)
+
+unit: $(VENV) ## Run the tests that touch no I/O
+	$(PY) -m pytest tests/unit $(ARGS)
+
+proof: $(VENV) ## Run the tests that take longer: soak, Node's SDKs
+	$(PY) -m pytest -m proof $(ARGS)
+
+check: $(VENV) ## Lint, check types and imports, validate deployment files
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy $(TYPED)
+	$(PY) -m pytest -q tests/unit/test_imports.py tests/unit/test_repository.py tests/unit/deploy
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/kubectl kustomize deploy/k8s/base > .venv/k8s.yaml
+	$(BIN)/kubernetes-validate --strict .venv/k8s.yaml
+
+format: $(VENV) ## Format the code and fix what can be fixed
+	$(BIN)/ruff check --fix-only -q $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+up: $(VENV) ## Start Kafka, Redis, a mail catcher, a Slack double and the services
+	@$(PY) -m deploy.local.stack up
+
+down: $(VENV) ## Stop what `make up` started
+	@$(PY) -m deploy.local.stack down
+
+reset: $(VENV) ## Stop the stack and forget its events, alerts and logs (secrets stay)
+	@$(PY) -m deploy.local.stack reset
+
+bench-throughput: $(VENV) ## Measure the scorer's whole job against a bare fetch loop
+	$(PY) -m benchmarks.throughput $(ARGS)
+
+check-history: $(VENV) ## Send real history through the whole path: DATA=<folder>
+	@test -n "$(DATA)" || { echo 'set DATA to the folder of git_openstack_events.csv.gz' >&2; exit 2; }
+	$(PY) -m benchmarks.history --data "$(DATA)" $(ARGS)
+
+clean: ## Remove .venv and caches; the next command makes them again
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis churnwatch.egg-info
