@@ -45,6 +45,16 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """Why a value is dead: an enum value, words for people, which service says so, and where it lay."""
+
+    reason: str
+    detail: str
+    stage: str
+    source: Source | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
     """The value and headers of a record for `churn.dlq.v1`."""
 
@@ -52,15 +62,14 @@ class DeadLetter:
     headers: list[tuple[str, bytes]]
 
 
-def dead_letter(
-    value: bytes | None, *, key: bytes, reason: str, detail: str, stage: str, source: Source | None = None
-) -> DeadLetter:
+def dead_letter(value: bytes | None, cause: Cause, *, key: bytes) -> DeadLetter:
     """Seal `value` with the 32-byte `key` and say why it is dead. An absent value stays absent."""
     headers = [
-        ("dlq-reason", reason.encode()),
-        ("dlq-detail", detail.encode(errors="replace")[:DETAIL_BYTES]),
-        ("dlq-stage", stage.encode()),
+        ("dlq-reason", cause.reason.encode()),
+        ("dlq-detail", cause.detail.encode(errors="replace")[:DETAIL_BYTES]),
+        ("dlq-stage", cause.stage.encode()),
     ]
+    source = cause.source
     if source is not None:
         headers += [
             ("src-topic", source.topic.encode()),
