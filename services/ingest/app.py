@@ -1,0 +1,140 @@
+"""Put the ingest together: the only place that knows all its parts."""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import asynccontextmanager
+
+import structlog
+import yaml
+from fastapi import FastAPI
+from prometheus_client import REGISTRY, CollectorRegistry
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from services.ingest.answer import install_errors
+from services.ingest.api import Ingest, route_of, router
+from services.ingest.core.identity import user_hasher
+from services.ingest.core.sources import Sources, read_sources
+from services.ingest.identity_map import IdentityMap
+from services.ingest.metrics import Metrics
+from services.ingest.publish import KafkaPublisher
+from services.ingest.settings import IngestSettings
+from services.ingest.unattributed import Resender
+from shared.contracts.topics import IDENTITY, KEYS
+from shared.follow import Follower
+from shared.keys import KeyRing
+from shared.telemetry import Ready, ops_router
+
+TITLE = "Churnwatch ingest"
+EXIT_TASK_DIED = 70
+
+
+class Measured:
+    """Count each HTTP answer and its duration, whoever gave it."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._metrics.requests.labels(route_of(scope["path"]), str(message["status"])).inc()
+                self._metrics.duration.observe(time.perf_counter() - began)
+            await send(message)
+
+        await self._app(scope, receive, counted)
+
+
+def http_app(
+    ingest: Ingest, ready: Ready, *, registry: CollectorRegistry = REGISTRY, lifespan: object = None
+) -> FastAPI:
+    """Return the HTTP application; no path redirects, and every error has one form."""
+    app = FastAPI(title=TITLE, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan)  # type: ignore[arg-type]
+    install_errors(app)
+    app.include_router(router(ingest))
+    app.include_router(ops_router(ready, registry=registry))
+    # browsers' SDKs send from the vendor's own pages; a write key can only write
+    app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["POST"], allow_headers=["*"])
+    app.add_middleware(Measured, metrics=ingest.metrics)
+    return app
+
+
+def build(settings: IngestSettings, sources: Sources) -> FastAPI:
+    """Return the service's application; it connects when it starts and answers 503 until it has read its topics."""
+    metrics = Metrics()
+    keys = KeyRing(settings.key_pepper.get_secret_value())
+    users = IdentityMap()
+    metrics.mapped_users.set_function(lambda: len(users))
+    publisher = KafkaPublisher(
+        settings.kafka, deadline_s=settings.ingest_deadline_s, max_held_bytes=settings.ingest_held_bytes
+    )
+    key_follower = Follower(settings.kafka, KEYS, keys.apply)
+    user_follower = Follower(settings.kafka, IDENTITY, users.apply)
+    resender = Resender(settings.kafka, known=users.get, publisher=publisher, metrics=metrics)
+    users.on_learned = resender.learned
+
+    def loaded() -> bool:
+        return key_follower.loaded.is_set() and user_follower.loaded.is_set()
+
+    async def resend_when_loaded() -> None:
+        await user_follower.loaded.wait()
+        await resender.run()
+
+    async def ready() -> Mapping[str, bool]:
+        return {
+            "kafka": publisher.connected.is_set(),
+            "keys": key_follower.loaded.is_set(),
+            "users": user_follower.loaded.is_set(),
+        }
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        tasks = [
+            _owned(publisher.run(), "publisher"),
+            _owned(key_follower.run(), "keys"),
+            _owned(user_follower.run(), "users"),
+            _owned(resend_when_loaded(), "resender"),
+        ]
+        yield
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    ingest = Ingest(
+        publisher=publisher,
+        find_key=keys.check,
+        known=users.get,
+        learn=users.learn,
+        loaded=loaded,
+        hashed=user_hasher(settings.user_hash_key.get_secret_value()),
+        dead_letter_key=settings.dead_letter_key.get_secret_value(),
+        sources=sources,
+        metrics=metrics,
+    )
+    return http_app(ingest, ready, lifespan=lifespan)
+
+
+def load_sources(settings: IngestSettings) -> Sources:
+    """Read the file of sources; raises OSError, yaml.YAMLError or BadSources."""
+    return read_sources(yaml.safe_load(settings.sources.read_text("utf-8")))
+
+
+def _owned(work: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:
+    """Start a task without which the process is of no use: a fault nobody planned for ends the process."""
+    task = asyncio.create_task(work, name=name)
+    task.add_done_callback(_end_process)
+    return task
+
+
+def _end_process(task: asyncio.Task[None]) -> None:
+    if not task.cancelled():
+        structlog.get_logger(__name__).error("task_died", task=task.get_name(), exc_info=task.exception())
+        os._exit(EXIT_TASK_DIED)

@@ -1,0 +1,1 @@
+"""The ways senders write events: one file a dialect, each giving items."""

@@ -1,0 +1,16 @@
+"""Make the dead letter of a refused event: its original bytes sealed, the reasons in headers."""
+
+from services.ingest.core.item import Rejection
+from services.ingest.publish import Record
+from shared.contracts.events import wire_time
+from shared.contracts.topics import DEAD_LETTERS
+from shared.dead_letters import dead_letter
+
+STAGE = "ingest"
+
+
+def letter(rejection: Rejection, *, key: bytes, source: str, received_ms: int) -> Record:
+    """Return the record for a refused event; no account is known of it, so its source is its Kafka key."""
+    sealed = dead_letter(rejection.raw, key=key, reason=rejection.reason, detail=rejection.detail, stage=STAGE)
+    headers = [*sealed.headers, ("first-seen", wire_time(received_ms).encode())]
+    return Record(topic=DEAD_LETTERS, key=source.encode(), value=sealed.value, headers=headers)

@@ -1,0 +1,148 @@
+"""Put records into Kafka and return only when every one of them is acknowledged.
+
+NotDurable       not every record is known to be in Kafka; sending the same again is safe
+└── Overloaded   too much is waiting for acknowledgement already
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, Protocol
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, KafkaTimeoutError
+
+from shared import kafka
+from shared.contracts.partition import partition_of
+from shared.contracts.topics import TOPICS
+
+DEADLINE_S: Final = 5.0
+MAX_HELD_BYTES: Final = 64 << 20
+RECORD_OVERHEAD: Final = 100
+RECONNECT_S: Final = 1.0
+STOP_S: Final = 5.0
+
+Headers = Sequence[tuple[str, bytes]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One record to be: the key decides its partition."""
+
+    topic: str
+    key: bytes
+    value: bytes | None
+    headers: Headers = ()
+
+
+class NotDurable(Exception):
+    """Not every record is known to be in Kafka."""
+
+    retry_can_help = True
+    retry_after_s = 2
+
+
+class Overloaded(NotDurable):
+    """Too much is waiting for acknowledgement already."""
+
+    retry_after_s = 1
+
+
+class Publisher(Protocol):
+    """Where admitted events go."""
+
+    async def publish(self, records: Sequence[Record]) -> None:
+        """Return when all records are durable; raise NotDurable when that is not known."""
+
+
+class KafkaPublisher:
+    """Own the idempotent producer: connect it, replace it when it broke, hold no more than a bound in flight.
+
+    A record whose acknowledgement did not come in time may still arrive later: the sender's retry
+    then makes a second one with the same id, which the scorer takes for what it is.
+    """
+
+    def __init__(self, bootstrap: str, *, deadline_s: float = DEADLINE_S, max_held_bytes: int = MAX_HELD_BYTES) -> None:
+        self.connected = asyncio.Event()
+        self._bootstrap = bootstrap
+        self._deadline_s = deadline_s
+        self._max_held_bytes = max_held_bytes
+        self._held_bytes = 0
+        self._producer: AIOKafkaProducer | None = None
+        self._broken = asyncio.Event()
+        self._sends: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Keep a producer connected until cancelled."""
+        while True:
+            producer = kafka.producer(self._bootstrap)
+            try:
+                await producer.start()
+                self._producer = producer
+                self._broken.clear()
+                self.connected.set()
+                await self._broken.wait()
+            except KafkaError as fault:
+                structlog.get_logger(__name__).warning("producer_not_connected", fault=repr(fault))
+            finally:
+                self.connected.clear()
+                self._producer = None
+                await _stop(producer)
+            await asyncio.sleep(RECONNECT_S)
+
+    async def publish(self, records: Sequence[Record]) -> None:
+        """Return when all records are acknowledged; raise Overloaded or NotDurable within the deadline."""
+        size = sum(len(record.value or b"") + len(record.key) + RECORD_OVERHEAD for record in records)
+        if self._held_bytes + size > self._max_held_bytes:
+            raise Overloaded("too much is in flight")
+        if self._producer is None:
+            raise NotDurable("kafka is not connected")
+        self._held_bytes += size
+        send = asyncio.create_task(_send(self._producer, records))
+        self._sends.add(send)
+        send.add_done_callback(lambda task: self._released(task, size))
+        await asyncio.wait({send}, timeout=self._deadline_s)
+        if not send.done():
+            raise NotDurable("kafka did not acknowledge in time")
+        if send.cancelled() or send.exception() is not None:
+            raise NotDurable("kafka refused a record")
+
+    def _released(self, send: asyncio.Task[None], size: int) -> None:
+        self._sends.discard(send)
+        self._held_bytes -= size
+        fault = None if send.cancelled() else send.exception()
+        if fault is not None:
+            structlog.get_logger(__name__).warning("publish_failed", fault=repr(fault))
+            if not isinstance(fault, KafkaTimeoutError):
+                self._broken.set()
+
+
+async def _send(producer: AIOKafkaProducer, records: Sequence[Record]) -> None:
+    acknowledged = [
+        await producer.send(
+            record.topic,
+            record.value,
+            key=record.key,
+            partition=_partition(record.topic, record.key),
+            headers=list(record.headers),
+        )
+        for record in records
+    ]
+    for answer in await asyncio.gather(*acknowledged, return_exceptions=True):
+        if isinstance(answer, BaseException):
+            raise answer
+
+
+@lru_cache(maxsize=1 << 16)
+def _partition(topic: str, key: bytes) -> int:
+    return partition_of(key, partitions=TOPICS[topic].partitions)
+
+
+async def _stop(producer: AIOKafkaProducer) -> None:
+    try:
+        async with asyncio.timeout(STOP_S):
+            await producer.stop()
+    except (TimeoutError, KafkaError) as fault:
+        structlog.get_logger(__name__).warning("producer_not_flushed", fault=repr(fault))
