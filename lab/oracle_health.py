@@ -1,0 +1,222 @@
+"""Work out what docs/scoring.md §7 and §8 say of one account at one tick: health, band, episodes."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from lab.oracle_features import HOUR, History, change_of_usage, deadline_after, survey_score
+from shared.contracts.health import Band, Contribution
+from shared.contracts.risk import Change, Evidence, Severity, episode_id
+
+BETTER = (Band.CRITICAL, Band.AT_RISK, Band.WATCH, Band.HEALTHY)
+
+Condition = dict[str, Any]
+Rule = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Episode:
+    """An open episode."""
+
+    id: str
+    rule: str
+    severity: Severity
+    opened_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What happened to an episode at a tick, before it becomes a transition."""
+
+    episode: Episode
+    change: Change
+    playbook: str | None
+    evidence: list[Evidence]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """Everything a rule may look at: an account at T."""
+
+    history: History
+    t: int
+    features: dict[str, int]
+    deadline: int | None
+    enough: bool
+    alpha_permille: int
+
+
+def contributions_of(features: dict[str, int], scorecard: dict[str, Any]) -> list[Contribution]:
+    """Return what each measure that is not left out adds, in the order of the file."""
+    scored = []
+    for dimension, inside in scorecard["dimensions"].items():
+        kept = {name: m for name, m in inside["measures"].items() if name in features or m["missing"] != "exclude"}
+        for name, measure in kept.items():
+            weight = inside["weight"] * measure["weight"] * 10**6 // sum(m["weight"] for m in kept.values())
+            scored.append((dimension, name, weight, _score(features.get(name), measure)))
+    whole = sum(weight for _, _, weight, _ in scored)
+    contributions, points, weights = [], 0, 0
+    for dimension, name, weight, score in scored:
+        before = (points // whole, weights * 100_000 // whole)
+        points, weights = points + weight * score, weights + weight
+        contributions.append(
+            Contribution(
+                dimension=dimension,
+                measure=name,
+                points=points // whole - before[0],
+                possible=weights * 100_000 // whole - before[1],
+                value=features.get(name, 0),
+            )
+        )
+    return contributions
+
+
+def _score(value: int | None, measure: dict[str, Any]) -> int:
+    if value is None:
+        return 50_000 if measure["missing"] == "neutral" else 0
+    curve = measure["curve"]
+    if value <= curve[0][0]:
+        return int(1000 * curve[0][1])
+    for (x0, y0), (x1, y1) in pairwise(curve):
+        if x0 < value < x1:
+            return int(1000 * y0 + 1000 * (y1 - y0) * (value - x0) // (x1 - x0))
+        if value == x1:
+            return int(1000 * y1)
+    return int(1000 * curve[-1][1])
+
+
+def band_of(health: int | None, *, before: Band, bands: dict[str, int]) -> Band:
+    """Return the band: worse at once, better only with the margin."""
+    if health is None:
+        return Band.UNKNOWN
+    lies_in = [b for b in BETTER if b is Band.CRITICAL or health >= bands[b]][-1]
+    if before is Band.UNKNOWN or BETTER.index(lies_in) <= BETTER.index(before):
+        return lies_in
+    earned = [b for b in BETTER if b is Band.CRITICAL or health >= bands[b] + bands["margin"]][-1]
+    return earned if BETTER.index(earned) > BETTER.index(before) else before
+
+
+def steps_of(view: View, rules: list[Rule], episodes: list[Episode]) -> tuple[list[Step], list[Episode]]:
+    """Return what happens to the account's episodes at T, rules in order, and the episodes open afterwards."""
+    was_open = {episode.rule: episode for episode in episodes}
+    steps: list[Step] = []
+    after: list[Episode] = []
+    for rule in rules:
+        episode = was_open.pop(rule["name"], None)
+        change, now = _open(view, rule) if episode is None else _go_on(view, rule, episode)
+        if now is None:
+            continue
+        if change is not None:
+            steps.append(Step(episode=now, change=change, playbook=rule.get("playbook"), evidence=_told(view, rule)))
+        if change in {None, Change.OPENED, Change.WORSENED, Change.EASED}:
+            after.append(now)
+    gone = [was_open[name] for name in sorted(was_open)]
+    steps += [Step(episode=e, change=Change.WITHDRAWN, playbook=None, evidence=[]) for e in gone]
+    return steps, after
+
+
+def _open(view: View, rule: Rule) -> tuple[Change | None, Episode | None]:
+    if not _holds(view, rule, is_open=False):
+        return None, None
+    name = rule["name"]
+    identity = episode_id(view.history.account, rule=name, opened_at=view.t)
+    severity = _severity(view, rule, now=None)
+    return Change.OPENED, Episode(id=identity, rule=name, severity=severity, opened_at=view.t)
+
+
+def _go_on(view: View, rule: Rule, episode: Episode) -> tuple[Change | None, Episode]:
+    if view.history.ended:
+        return Change.EXPIRED, episode
+    if not _holds(view, rule, is_open=True):
+        was_true = all(_was_true(view, condition, opened_at=episode.opened_at) for condition in rule["all"])
+        return (Change.RESOLVED if was_true else Change.WITHDRAWN), episode
+    severity = _severity(view, rule, now=episode.severity)
+    if severity is episode.severity:
+        return None, episode
+    now = Episode(id=episode.id, rule=episode.rule, severity=severity, opened_at=episode.opened_at)
+    return (Change.WORSENED if severity is Severity.CRITICAL else Change.EASED), now
+
+
+def _holds(view: View, rule: Rule, *, is_open: bool) -> bool:
+    return (
+        all(_is_met(view.features.get(c["feature"]), c, leaving=is_open) for c in rule["all"])
+        and all(_is_met(view.features.get(c["feature"]), c) for c in rule.get("minimum") or [])
+        and not view.history.ended
+        and (view.enough or rule["based_on"] == "fact")
+    )
+
+
+def _severity(view: View, rule: Rule, *, now: Severity | None) -> Severity:
+    critical = rule.get("critical") or []
+    leaving = now is Severity.CRITICAL
+    if critical and all(_is_met(view.features.get(c["feature"]), c, leaving=leaving) for c in critical):
+        return Severity.CRITICAL
+    return Severity(rule["severity"])
+
+
+def _is_met(value: int | None, condition: Condition, *, leaving: bool = False) -> bool:
+    if value is None:
+        return False
+    rising = "at_least" in condition
+    level: int = condition["at_least"] if rising else condition["at_most"]
+    if leaving:
+        level = condition.get("leave", level)
+    return value >= level if rising else value <= level
+
+
+def _was_true(view: View, condition: Condition, *, opened_at: int) -> bool:
+    """Say whether a condition (given level) was true at the opening T₀, as far as today's activity can tell."""
+    history, feature, day = view.history, condition["feature"], view.history.day(opened_at)
+    if feature == "silence":
+        return _was_silent(view, opened_at)
+    if feature == "usage_change":
+        told = bool(history.hours) and day - 35 > history.front - 91
+        return not told or _is_met(change_of_usage(history, day).get("usage_change"), condition)
+    if feature == "payment_failed_days":
+        return _was_unpaid(view, condition, opened_at=opened_at)
+    if feature in {"nps", "csat"}:
+        answered = history.time(feature)
+        told = answered is None or answered <= opened_at
+        return not told or _is_met(survey_score(history, feature, day=day), condition)
+    return True
+
+
+def _was_unpaid(view: View, condition: Condition, *, opened_at: int) -> bool:
+    history = view.history
+    failed, paid = history.time("payment_failed_at"), history.time("invoice_paid_at")
+    if failed is None or failed > opened_at:
+        return True
+    paid_by_then = paid is not None and failed <= paid <= opened_at
+    return not paid_by_then and _is_met(history.day(opened_at) - history.day(failed), condition)
+
+
+def _was_silent(view: View, opened_at: int) -> bool:
+    history, since = view.history, view.history.last
+    if not view.enough or since is None:
+        return True
+    if since > opened_at:
+        hours = [(day, hour) for day, active in history.remembered().items() for hour in active]
+        before = [slot for slot in hours if slot < (history.day(opened_at), history.hour(opened_at))]
+        if not before:
+            return True
+        day, hour = max(before)
+        since = day * 24 * HOUR + history.roll + hour * HOUR
+    day = history.day(since)
+    if max(day - 84, history.first_day) <= history.front - 91:
+        return True
+    return deadline_after(history, since, alpha_permille=view.alpha_permille) <= opened_at
+
+
+def _told(view: View, rule: Rule) -> list[Evidence]:
+    told: list[Evidence] = []
+    for feature in [condition["feature"] for condition in rule["all"]]:
+        if feature == "silence":
+            if view.deadline is not None and view.history.last is not None:
+                last = view.history.last
+                told.append(Evidence(feature=feature, value=view.t - last, normal=view.deadline - last))
+        elif feature in view.features:
+            told.append(Evidence(feature=feature, value=view.features[feature]))
+        if feature == "usage_change" and "usage_7" in view.features:
+            normal = view.features["usage_normal_28"] // 4
+            told.append(Evidence(feature="usage_7", value=view.features["usage_7"], normal=normal))
+    return told
