@@ -15,6 +15,8 @@ POLL_S = 0.05
 PORT_TIMEOUT_S = 5.0
 LOG_LINES_SHOWN = 15
 ROOT = Path(__file__).parents[2]
+# Python warns when it forgets a process that still runs; those that are to outlive us are kept in mind
+OUTLIVING: list[subprocess.Popen[bytes]] = []
 
 
 class ServerFailed(RuntimeError):
@@ -50,6 +52,9 @@ class Server:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+        if not tethered:
+            OUTLIVING.append(self._process)
 
     @property
     def pid(self) -> int:

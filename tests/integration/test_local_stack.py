@@ -1,0 +1,101 @@
+"""`make up`, `make down` and `make reset` start, end and empty what is theirs and nothing else."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.local import stack
+from deploy.local.processes import Started, began, end, remember, remembered, running
+from deploy.local.server import ServerFailed, free_port, port_is_open
+from deploy.local.settings import LocalSettings
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Iterator[LocalSettings]:
+    """Return the settings of a stack of its own, ended at the end of the test."""
+    chosen = LocalSettings(
+        data=tmp_path / "data",
+        kafka_port=free_port(),
+        redis_port=free_port(),
+        ingest_port=free_port(),
+    )
+    yield chosen
+    stack.end_all(chosen.data / "run", keep=set())
+
+
+@pytest.fixture
+def sleeper() -> Iterator[subprocess.Popen[bytes]]:
+    """Return a process that does nothing."""
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_the_stack_starts_once_and_leaves_nothing_behind(
+    settings: LocalSettings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    part = stack.Part(
+        name="page",
+        module="http.server",
+        port=settings.ingest_port,
+        variable="CHURNWATCH_INGEST_PORT",
+        arguments=(str(settings.ingest_port), "--bind", "127.0.0.1"),
+        has_readyz=False,
+        shown="a page",
+    )
+    monkeypatch.setattr(stack, "parts", lambda _settings: [part])
+    stack.up(settings)
+    first = {process.name: process.pid for process in running(settings.data / "run")}
+    assert set(first) == {"kafka", "redis", "page"}
+    assert "created 13 topics" in capsys.readouterr().out
+
+    stack.up(settings)
+    assert {process.name: process.pid for process in running(settings.data / "run")} == first
+    assert "starting" not in capsys.readouterr().out
+
+    stack.reset(settings)
+    assert not any(port_is_open(port) for port in (settings.kafka_port, settings.redis_port, settings.ingest_port))
+    assert [path.name for path in settings.data.iterdir()] == ["secrets"]
+
+
+def test_what_a_failed_start_had_started_is_ended_and_the_reason_named(
+    settings: LocalSettings, monkeypatch: pytest.MonkeyPatch, kafka: str
+) -> None:
+    part = stack.Part(
+        name="broken",
+        module="no_such_module",
+        port=settings.ingest_port,
+        variable="CHURNWATCH_INGEST_PORT",
+        shown="",
+    )
+    monkeypatch.setattr(stack, "parts", lambda _settings: [part])
+    with pytest.raises(ServerFailed, match=r"(?s)broken exited with 1.*No module named no_such_module") as caught:
+        stack.up(settings.model_copy(update={"kafka": kafka}))
+    assert "broken.log" in str(caught.value)
+    assert running(settings.data / "run") == []
+    assert not port_is_open(settings.redis_port)
+
+
+def test_a_process_that_is_not_ours_is_never_ended(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
+    remember(tmp_path, name="ours", pid=sleeper.pid)
+    # the pid was given to somebody else since
+    (tmp_path / "ours.json").write_text(f'{{"name":"ours","pid":{sleeper.pid},"began":"1"}}')
+    assert running(tmp_path) == []
+    end(tmp_path, [Started(name="ours", pid=sleeper.pid, began="1")])
+    assert sleeper.poll() is None
+
+
+def test_a_process_of_ours_is_ended_and_forgotten(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
+    remember(tmp_path, name="ours", pid=sleeper.pid)
+    end(tmp_path, running(tmp_path))
+    assert began(sleeper.pid) is None
+    assert remembered(tmp_path, "ours") is None
+
+
+def test_a_pid_file_cut_short_counts_as_none(tmp_path: Path) -> None:
+    (tmp_path / "ours.json").write_text('{"name":"ou')
+    assert running(tmp_path) == []
