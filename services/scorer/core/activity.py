@@ -1,0 +1,245 @@
+"""Fold applied events into activity: what the scorer remembers of an account, as columns."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from services.scorer.core.days import DAY, HORIZON_DAYS, HOUR, NO_DAY, advance, held, latest, slots
+from services.scorer.core.decode import Code
+from services.scorer.core.table import NONE, Columns, Hashes, HashTable, Ints, Names
+from shared.contracts.partition import roll_ms
+
+USER_DAYS: Final = 32
+MOST_IN_A_DAY: Final = 65_535
+
+ACCOUNTS: Final = {
+    "roll": (np.int32, None, 0),  # ms after 00:00 UTC at which its day begins
+    "hash": (np.uint64, None, 0),
+    "upto": (np.int64, None, -1),  # offset up to which a restored row already contains the log
+    "touched": (np.bool_, None, 0),  # an event was applied since the last tick with a bundle
+    "due": (np.int64, None, NONE),  # when it must be evaluated though nothing happens
+    "first_day": (np.int32, None, NO_DAY),
+    "front": (np.int32, None, NO_DAY),  # latest presence day
+    "last": (np.int64, None, NONE),  # latest presence, ms
+    "hours": (np.uint32, HORIZON_DAYS, 0),  # by day: a bit for each hour with presence
+    "users": (np.uint32, USER_DAYS, 0),  # by day: users who were last seen on it
+    "first_signal": (np.int32, None, -1),  # head of its chain of signal rows
+    "first_user": (np.int32, None, -1),
+    "seats": (np.int64, None, NONE),
+    "payment_failed_at": (np.int64, None, NONE),
+    "invoice_paid_at": (np.int64, None, NONE),
+    "nps": (np.int64, None, NONE),
+    "nps_at": (np.int64, None, NONE),
+    "csat": (np.int64, None, NONE),
+    "csat_at": (np.int64, None, NONE),
+    "subscription": (np.int8, None, 0),
+    "deleted": (np.bool_, None, 0),
+    "band": (np.int8, None, 0),
+    "published_band": (np.int8, None, -1),
+    "published_health": (np.int64, None, NONE),
+    "published_day": (np.int32, None, NO_DAY),
+}
+SIGNALS: Final = {
+    "account": (np.int32, None, 0),
+    "signal": (np.int32, None, 0),
+    "next": (np.int32, None, -1),  # next signal row of the same account
+    "front": (np.int32, None, NO_DAY),
+    "count": (np.uint16, HORIZON_DAYS, 0),  # by day: events
+}
+USERS: Final = {
+    "account": (np.int32, None, 0),
+    "next": (np.int32, None, -1),
+    "hash": (np.uint64, None, 0),
+    "last_day": (np.int32, None, NO_DAY),
+}
+
+LOGIN: Final = 0
+USAGE: Final = 1
+OUTCOME: Final = 2
+TICKET: Final = 3
+FIRST_FEATURE: Final = 4
+
+
+@dataclass(slots=True, kw_only=True)
+class Applied:
+    """Applied events as columns of equal length, in log order; `signal` is −1 where there is none."""
+
+    account: Ints
+    at: Ints
+    code: npt.NDArray[np.int8]
+    signal: Ints
+    user: Hashes
+
+
+class Activity:
+    """The accounts of one partition with their signals and users."""
+
+    def __init__(self) -> None:
+        self.accounts = Columns(ACCOUNTS)
+        self.signals = Columns(SIGNALS)
+        self.users = Columns(USERS)
+        self.names = Names()
+        self.feature_names: list[str] = []
+        """Key features by signal − FIRST_FEATURE."""
+        self.account_rows = HashTable()
+        self.signal_rows = HashTable()
+        self.user_rows = HashTable()
+
+    def find(self, hashes: Hashes, *, accounts: Sequence[str]) -> tuple[Ints, Hashes]:
+        """Return the row of each account (−1 where it is unknown) and the hash it is, or would be, kept under.
+
+        Ids are compared in full; an account whose hash another one holds is kept under a hash of that hash.
+        """
+        texts = [account.encode() for account in accounts]
+        hashes, rows = hashes.copy(), self.account_rows.find(hashes)
+        unsure = np.flatnonzero(rows >= 0)
+        while unsure.size:
+            same = self.names.equal(rows[unsure], [texts[row] for row in unsure.tolist()])
+            unsure = unsure[~same]
+            hashes[unsure] = _mixed(hashes[unsure])
+            rows[unsure] = self.account_rows.find(hashes[unsure])
+            unsure = unsure[rows[unsure] >= 0]
+        return rows, hashes
+
+    def add_accounts(self, accounts: Sequence[str], *, hashes: Hashes) -> Ints:
+        """Append distinct new accounts and return their rows."""
+        texts = [account.encode() for account in accounts]
+        rows = self.accounts.add(len(texts))
+        self.accounts["roll"][rows] = [roll_ms(text) for text in texts]
+        self.accounts["hash"][rows] = hashes
+        self.names.append(texts)
+        self.account_rows.put(hashes, rows)
+        return rows
+
+    def feature(self, name: str) -> int:
+        """Return the signal of a key feature, a new one if need be."""
+        if name not in self.feature_names:
+            self.feature_names.append(name)
+        return FIRST_FEATURE + self.feature_names.index(name)
+
+    def fold(self, events: Applied) -> None:
+        """Add applied events (docs/scoring.md §3); their order makes no difference."""
+        local = events.at - self.accounts["roll"][events.account]
+        days, hours = local // DAY, local % DAY // HOUR
+        counted = events.signal >= 0
+        self._count(events.account[counted], signals=events.signal[counted], days=days[counted])
+        present = events.code <= Code.OUTCOME
+        self._be_present(events.account[present], at=events.at[present], days=days[present], hours=hours[present])
+        used = present & (events.user != 0)
+        self._see_users(events.account[used], users=events.user[used], days=days[used])
+        self.accounts["touched"][events.account] = True
+
+    def _count(self, accounts: Ints, *, signals: Ints, days: Ints) -> None:
+        rows = self._rows_of_signals(accounts, signals=signals)
+        front, count = self.signals["front"], self.signals["count"]
+        moved, was, to = _move(front, rows=rows, days=days)
+        advance(count, rows=moved, was=was, to=to)
+        kept = held(front[rows].astype(np.int64), days=days, size=HORIZON_DAYS)
+        places, more = np.unique(slots(count, rows=rows[kept], days=days[kept]), return_counts=True)
+        flat = count.reshape(-1)
+        flat[places] = np.minimum(flat[places].astype(np.int64) + more, MOST_IN_A_DAY)
+
+    def _be_present(self, accounts: Ints, *, at: Ints, days: Ints, hours: Ints) -> None:
+        columns = self.accounts
+        np.maximum.at(columns["last"], accounts, at)
+        first = columns["first_day"]
+        unknown = np.unique(accounts[first[accounts] == NO_DAY])
+        first[unknown] = np.iinfo(np.int32).max
+        np.minimum.at(first, accounts, days.astype(np.int32))
+        moved, was, to = _move(columns["front"], rows=accounts, days=days)
+        for ring in ("hours", "users"):
+            advance(columns[ring], rows=moved, was=was, to=to)
+        kept = held(columns["front"][accounts].astype(np.int64), days=days, size=HORIZON_DAYS)
+        places = slots(columns["hours"], rows=accounts[kept], days=days[kept])
+        bits = np.uint32(1) << hours[kept].astype(np.uint32)
+        np.bitwise_or.at(columns["hours"].reshape(-1), places, bits)
+
+    def _see_users(self, accounts: Ints, *, users: Hashes, days: Ints) -> None:
+        rows, newest = latest(self._rows_of_users(accounts, users=users), days)
+        owner, last = self.users["account"][rows].astype(np.int64), self.users["last_day"]
+        before, front = last[rows].astype(np.int64), self.accounts["front"][owner].astype(np.int64)
+        later = newest > before
+        ring = self.accounts["users"]
+        left = later & (before != NO_DAY) & held(front, days=before, size=USER_DAYS)
+        np.subtract.at(ring.reshape(-1), slots(ring, rows=owner[left], days=before[left]), np.uint32(1))
+        came = later & held(front, days=newest, size=USER_DAYS)
+        np.add.at(ring.reshape(-1), slots(ring, rows=owner[came], days=newest[came]), np.uint32(1))
+        last[rows[later]] = newest[later]
+
+    def _rows_of_signals(self, accounts: Ints, *, signals: Ints) -> Ints:
+        pairs = pairs_of(accounts, signals=signals)
+        distinct, first, which = np.unique(pairs, return_index=True, return_inverse=True)
+        rows = self.signal_rows.find(distinct)
+        new = np.flatnonzero(rows < 0)
+        if new.size:
+            rows[new] = self.signals.add(len(new))
+            self.signals["signal"][rows[new]] = signals[first[new]]
+            self._chain(self.signals, head="first_signal", rows=rows[new], accounts=accounts[first[new]])
+            self.signal_rows.put(distinct[new], rows[new])
+        return rows[which]
+
+    def _rows_of_users(self, accounts: Ints, *, users: Hashes) -> Ints:
+        pairs = users_of(accounts, users=users)
+        distinct, first, which = np.unique(pairs, return_index=True, return_inverse=True)
+        rows = self.user_rows.find(distinct)
+        new = np.flatnonzero(rows < 0)
+        if new.size:
+            rows[new] = self.users.add(len(new))
+            self.users["hash"][rows[new]] = distinct[new]
+            self._chain(self.users, head="first_user", rows=rows[new], accounts=accounts[first[new]])
+            self.user_rows.put(distinct[new], rows[new])
+        return rows[which]
+
+    def _chain(self, columns: Columns, *, head: str, rows: Ints, accounts: Ints) -> None:
+        """Put new rows (ascending) in front of their accounts' chains."""
+        columns["account"][rows] = accounts
+        order = np.argsort(accounts, kind="stable")
+        rows, accounts = rows[order], accounts[order]
+        is_first = np.append(True, accounts[1:] != accounts[:-1])
+        heads = self.accounts[head]
+        columns["next"][rows] = np.where(is_first, heads[accounts], np.append(-1, rows[:-1]))
+        is_last = np.append(accounts[1:] != accounts[:-1], True)
+        heads[accounts[is_last]] = rows[is_last]
+
+    def chain(self, columns: Columns, *, head: str, accounts: Ints) -> list[tuple[Ints, Ints]]:
+        """Return the rows of these accounts link by link: pairs of (position in `accounts`, row)."""
+        links = []
+        rows = self.accounts[head][accounts].astype(np.int64)
+        where = np.arange(len(accounts))
+        while (has := rows >= 0).any():
+            where, rows = where[has], rows[has]
+            links.append((where, rows))
+            rows = columns["next"][rows].astype(np.int64)
+        return links
+
+
+def pairs_of(accounts: Ints, *, signals: Ints) -> Hashes:
+    """Return one hash for each (account row, signal), never 0; different pairs have different hashes."""
+    return _mixed((accounts.astype(np.uint64) << np.uint64(24)) | (signals.astype(np.uint64) + np.uint64(1)))
+
+
+def users_of(accounts: Ints, *, users: Hashes) -> Hashes:
+    """Return one hash for each (account row, user hash), never 0."""
+    mixed = _mixed(users ^ _mixed(accounts.astype(np.uint64) + np.uint64(1)))
+    mixed[mixed == 0] = 1
+    return mixed
+
+
+def _mixed(values: Hashes) -> Hashes:
+    """Spread the bits of 64-bit values, one to one (the finalizer of MurmurHash3); 0 stays 0."""
+    values = (values ^ (values >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
+    values = (values ^ (values >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
+    return values ^ (values >> np.uint64(33))
+
+
+def _move(front: npt.NDArray[np.int32], *, rows: Ints, days: Ints) -> tuple[Ints, Ints, Ints]:
+    """Move fronts forward to the latest of `days`; return the rows that moved, and from and to which day."""
+    moved, to = latest(rows, days)
+    was = front[moved].astype(np.int64)
+    ahead = to > was
+    moved, was, to = moved[ahead], was[ahead], to[ahead]
+    front[moved] = to
+    return moved, was, to

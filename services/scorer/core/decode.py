@@ -1,0 +1,263 @@
+"""Turn the values of a batch into columns; what can't be read becomes a fate, never an exception."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from typing import Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import xxhash
+
+from services.scorer.core.moments import parse_times
+from services.scorer.core.table import NONE, Hashes, Ints
+from shared.contracts.events import DATA_OF, TICK_TYPE, Kind, Tick
+
+
+class Reason(StrEnum):
+    """Why a record is dead; also the metric label and the header of the dead letter."""
+
+    NO_VALUE = "no_value"
+    BAD_JSON = "bad_json"
+    SCHEMA = "schema"
+    UNKNOWN_VERSION = "unknown_version"
+    TICK_AHEAD = "tick_ahead"
+    WRONG_PARTITION = "wrong_partition"
+    IN_FUTURE = "in_future"
+    TOO_LATE = "too_late"
+
+
+class Code(IntEnum):
+    """What the fold must know of a kind."""
+
+    LOGIN = 0
+    USAGE = 1
+    OUTCOME = 2
+    TICKET = 3
+    FACT = 4
+    """account, billing, survey, subscription: applied at any age."""
+    KEPT_AT_ANY_AGE = 5
+    """user, goal, milestone: change nothing yet."""
+    KEPT = 6
+    """sentiment, override, erasure: change nothing yet."""
+    TICK = 7
+    DEAD = 8
+
+
+@dataclass(slots=True, kw_only=True)
+class Decoded:
+    """The records of a batch as columns of equal length.
+
+    `code` is a Code; `at` is occurred_at (a tick's T) in epoch ms; hashes are keyed, `user` is 0 without a user.
+    `accounts`, `names` and `ids` are texts; `facts` holds the typed data of rows of code FACT, `contexts` the context
+    offset of ticks, `dead` reason and detail of dead rows.
+    """
+
+    code: npt.NDArray[np.int8]
+    at: Ints
+    id: Hashes
+    account: Hashes
+    user: Hashes
+    accounts: list[str]
+    names: list[str]
+    ids: list[str]
+    facts: dict[int, msgspec.Struct]
+    contexts: dict[int, int]
+    dead: dict[int, tuple[Reason, str]]
+
+
+class _Data(msgspec.Struct):
+    user: str | None = None
+    name: str | None = None
+
+
+class _Envelope(msgspec.Struct):
+    specversion: str = "1.0"
+    id: str = ""
+    source: str = ""
+    type: str = ""
+    subject: str = ""
+    time: str = ""
+    data: _Data = msgspec.field(default_factory=_Data)
+
+
+@dataclass(slots=True, frozen=True)
+class _Slow:
+    """One record read the careful way."""
+
+    code: Code
+    envelope: _Envelope
+    fact: msgspec.Struct | None = None
+    context: int = -1
+    reason: Reason | None = None
+    detail: str = ""
+
+
+_HOT: Final = {
+    "churn.login.v1": Code.LOGIN,
+    "churn.usage.v1": Code.USAGE,
+    "churn.outcome.v1": Code.OUTCOME,
+    "churn.ticket.v1": Code.TICKET,
+}
+_CODES: Final = {
+    **{kind: Code.FACT for kind in (Kind.ACCOUNT, Kind.BILLING, Kind.SURVEY, Kind.SUBSCRIPTION)},
+    **{kind: Code.KEPT_AT_ANY_AGE for kind in (Kind.USER, Kind.GOAL, Kind.MILESTONE)},
+    **{kind: Code.KEPT for kind in (Kind.SENTIMENT, Kind.OVERRIDE, Kind.ERASURE)},
+    Kind.LOGIN: Code.LOGIN,
+    Kind.OUTCOME: Code.OUTCOME,
+    Kind.TICKET: Code.TICKET,
+}
+_NOTHING: Final = _Envelope()
+_read_envelope: Final = msgspec.json.Decoder(_Envelope).decode
+_read_fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def decode(values: Sequence[bytes | None], *, seed: int) -> Decoded:
+    """Read the values of a batch (docs/scoring.md §1, the checks that need one record alone).
+
+    `seed` keys the hashes of ids, accounts and users.
+    """
+    envelopes, codes, facts, contexts, dead = [], [], {}, {}, {}
+    for row, value in enumerate(values):
+        envelope = _fast(value)
+        if envelope is not None:
+            code = _HOT[envelope.type]
+        else:
+            slow = _read_carefully(value)
+            code, envelope = slow.code, slow.envelope
+            if slow.reason is not None:
+                dead[row] = (slow.reason, slow.detail)
+            elif slow.fact is not None:
+                facts[row] = slow.fact
+            elif code is Code.TICK:
+                contexts[row] = slow.context
+        envelopes.append(envelope)
+        codes.append(code)
+    decoded = Decoded(
+        code=np.array(codes, np.int8),
+        at=parse_times([envelope.time for envelope in envelopes]),
+        id=_id_hashes(envelopes, seed=seed),
+        account=_hashes([envelope.subject for envelope in envelopes], seed=seed),
+        user=_hashes([envelope.data.user or "" for envelope in envelopes], seed=seed),
+        accounts=[envelope.subject for envelope in envelopes],
+        names=[envelope.data.name or "" for envelope in envelopes],
+        ids=[envelope.id for envelope in envelopes],
+        facts=facts,
+        contexts=contexts,
+        dead=dead,
+    )
+    decoded.user[[not envelope.data.user for envelope in envelopes]] = 0
+    _refuse_bad_times(decoded)
+    return decoded
+
+
+def account_hash(account: str, *, seed: int) -> int:
+    """Return the keyed hash of an account id, never 0."""
+    return xxhash.xxh3_64_intdigest(account.encode(), seed) or 1
+
+
+def _fast(value: bytes | None) -> _Envelope | None:
+    if value is None or not value.isascii():
+        return None
+    try:
+        envelope = _read_envelope(value)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+    is_plain = (
+        envelope.type in _HOT
+        and 0 < len(envelope.id) <= 256
+        and 0 < len(envelope.subject) <= 32
+        and 0 < len(envelope.source) <= 256
+        and envelope.specversion == "1.0"
+    )
+    return envelope if is_plain else None
+
+
+def _read_carefully(value: bytes | None) -> _Slow:
+    if value is None:
+        return _dead(Reason.NO_VALUE, "the record has no value")
+    try:
+        value.decode()
+        fields = _read_fields(value)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return _dead(Reason.BAD_JSON, "the value is not one JSON object in UTF-8")
+    kind, version = _kind_and_version(fields.get("type"))
+    if kind is None:
+        return _dead(Reason.SCHEMA, "type is not churn.<kind>.v1")
+    if version != "1":
+        return _dead(Reason.UNKNOWN_VERSION, f"version {version[:20]} is not known here")
+    try:
+        return _read_tick(fields) if kind == "tick" else _read_event(value, kind=kind, data=fields.get("data"))
+    except (msgspec.MsgspecError, RecursionError) as fault:
+        return _dead(Reason.SCHEMA, str(fault)[:200])
+
+
+def _kind_and_version(field: msgspec.Raw | None) -> tuple[str | None, str]:
+    try:
+        text = msgspec.json.decode(field or b"", type=str)
+    except msgspec.MsgspecError:
+        return None, ""
+    head, _, rest = text.partition(".")
+    kind, _, version = rest.rpartition(".v")
+    known = head == "churn" and 1 <= len(kind) <= 100 and version.isascii() and version.isdecimal()
+    return (kind, version) if known else (None, "")
+
+
+def _read_tick(fields: dict[str, msgspec.Raw]) -> _Slow:
+    time = msgspec.json.decode(fields.get("time", b""), type=str)
+    tick = msgspec.json.decode(fields.get("data", b""), type=Tick)
+    if tick.context < -1:
+        return _dead(Reason.SCHEMA, "data.context is below -1")
+    return _Slow(Code.TICK, _Envelope(type=TICK_TYPE, time=time), context=tick.context)
+
+
+def _read_event(value: bytes, *, kind: str, data: msgspec.Raw | None) -> _Slow:
+    envelope = _read_envelope(value)
+    if envelope.specversion != "1.0":
+        return _dead(Reason.SCHEMA, "specversion is not 1.0")
+    for field, length in (("id", len(envelope.id)), ("source", len(envelope.source))):
+        if not 1 <= length <= 256:
+            return _dead(Reason.SCHEMA, f"{field} is missing or longer than 256 characters")
+    if not 1 <= len(envelope.subject.encode()) <= 128:
+        return _dead(Reason.SCHEMA, "subject (the account id) is missing or longer than 128 bytes")
+    known = Kind(kind) if kind in _KINDS else None
+    code = Code.USAGE if known is None else _CODES.get(known, Code.USAGE)
+    if known is None and not envelope.data.name:
+        envelope.data.name = kind
+    fact = None
+    if code in (Code.FACT, Code.KEPT_AT_ANY_AGE) and known in DATA_OF:
+        fact = msgspec.json.decode(data or b"{}", type=DATA_OF[known])
+    return _Slow(code, envelope, fact=fact)
+
+
+def _refuse_bad_times(decoded: Decoded) -> None:
+    bad = (decoded.at == NONE) & (decoded.code != Code.DEAD)
+    for row in np.flatnonzero(bad).tolist():
+        decoded.dead[row] = (Reason.SCHEMA, "time is not RFC 3339 with an offset")
+        decoded.facts.pop(row, None)
+        decoded.contexts.pop(row, None)
+    decoded.code[bad] = Code.DEAD
+
+
+def _dead(reason: Reason, detail: str) -> _Slow:
+    return _Slow(Code.DEAD, _NOTHING, reason=reason, detail=detail)
+
+
+def _hashes(texts: Sequence[str], *, seed: int) -> Hashes:
+    digest = xxhash.xxh3_64_intdigest
+    hashes = np.array([digest(text.encode(), seed) for text in texts], np.uint64)
+    hashes[hashes == 0] = 1
+    return hashes
+
+
+def _id_hashes(envelopes: Sequence[_Envelope], *, seed: int) -> Hashes:
+    digest = xxhash.xxh3_64_intdigest
+    sources = {envelope.source for envelope in envelopes}
+    seeds = {source: digest(source.encode(), seed) for source in sources}
+    hashes = np.array([digest(envelope.id.encode(), seeds[envelope.source]) for envelope in envelopes], np.uint64)
+    hashes[hashes == 0] = 1
+    return hashes
+
+
+_KINDS: Final = frozenset(Kind)

@@ -1,0 +1,78 @@
+"""Turn features into health with exact contributions, and health into a band (docs/scoring.md §7)."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from services.scorer.core.bundle import CompiledBundle, CompiledMeasure
+from services.scorer.core.features import MISSING, Features
+from services.scorer.core.table import Ints
+
+FULL: Final = 100_000
+UNKNOWN: Final = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """Health in milli-points (MISSING: none) with contributions, one column a measure of the scorecard.
+
+    `counted` (accounts × measures) says which measures count; over them `points` sum to the health and `possible` to
+    100,000.
+    """
+
+    health: Ints
+    counted: npt.NDArray[np.bool_]
+    points: Ints
+    possible: Ints
+
+
+def health_of(features: Features, *, bundle: CompiledBundle) -> Health:
+    """Score every account of `features`."""
+    values = np.stack([features.values[measure.name] for measure in bundle.measures], axis=1)
+    score = np.stack([_curve(measure, values[:, k]) for k, measure in enumerate(bundle.measures)], axis=1)
+    stands_in = np.array([measure.missing is not None for measure in bundle.measures])
+    judged = (features.evident & ~features.ended)[:, None]
+    counted = ((values != MISSING) | stands_in) & judged
+    weight = _effective_weights(counted, bundle=bundle)
+    total = np.maximum(weight.sum(axis=1, keepdims=True), 1)
+    points = (weight * score).cumsum(axis=1) // total
+    possible = (weight * FULL).cumsum(axis=1) // total
+    health = np.where(counted.any(axis=1), points[:, -1], MISSING)
+    return Health(health=health, counted=counted, points=_steps(points), possible=_steps(possible))
+
+
+def bands_of(health: Ints, *, before: npt.NDArray[np.int8], bundle: CompiledBundle) -> npt.NDArray[np.int8]:
+    """Return band codes (index into BANDS); a better band than before needs the margin, a worse one none."""
+    bands = bundle.scorecard.bands
+    levels = np.array([bands.at_risk, bands.watch, bands.healthy])
+    plain = 1 + np.searchsorted(levels, health, side="right")
+    with_margin = 1 + np.searchsorted(levels + bands.margin, health, side="right")
+    kept = np.where(plain <= before, plain, np.maximum(before, with_margin))
+    return np.where(health == MISSING, UNKNOWN, np.where(before == UNKNOWN, plain, kept)).astype(np.int8)
+
+
+def _curve(measure: CompiledMeasure, values: Ints) -> Ints:
+    x, y = measure.x, measure.y
+    right = np.clip(np.searchsorted(x, values, side="right"), 1, max(len(x) - 1, 1))
+    if len(x) == 1:
+        score = np.full(len(values), y[0])
+    else:
+        x0, x1, y0, y1 = x[right - 1], x[right], y[right - 1], y[right]
+        inside = np.clip(values, x[0], x[-1])
+        score = y0 + (y1 - y0) * (inside - x0) // (x1 - x0)
+    return np.where(values == MISSING, measure.missing or 0, score)
+
+
+def _effective_weights(counted: npt.NDArray[np.bool_], *, bundle: CompiledBundle) -> Ints:
+    weight = np.where(counted, [measure.weight for measure in bundle.measures], 0)
+    dimension = np.array([measure.dimension for measure in bundle.measures])
+    of_dimension = np.zeros((len(counted), len(bundle.dimension_weights)), np.int64)
+    np.add.at(of_dimension.T, dimension, weight.T)
+    share = weight * np.array(bundle.dimension_weights)[dimension] * 10**6
+    return share // np.maximum(of_dimension[:, dimension], 1)
+
+
+def _steps(sums: Ints) -> Ints:
+    return np.diff(sums, axis=1, prepend=0)

@@ -1,0 +1,312 @@
+"""Take a partition one batch further: fates, fold, and at ticks health and episodes. The heart of the scorer."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from services.scorer.core.activity import LOGIN, OUTCOME, TICKET, USAGE, Activity, Applied
+from services.scorer.core.batch import Batch
+from services.scorer.core.bundle import CompiledBundle
+from services.scorer.core.days import DAY, HORIZON
+from services.scorer.core.decode import Code, Decoded, Reason, decode
+from services.scorer.core.facts import Facts
+from services.scorer.core.features import MISSING, Flags, features_at
+from services.scorer.core.publish import (
+    Evaluation,
+    HealthRow,
+    Record,
+    dropped,
+    health_rows,
+    to_publish,
+    transitions,
+)
+from services.scorer.core.rules import Episodes, judge
+from services.scorer.core.scorecard import bands_of, health_of
+from services.scorer.core.seen import Seen
+from services.scorer.core.table import NONE, Ints
+from shared.contracts.events import MOVED_HEADER
+from shared.contracts.partition import partition_of
+
+TICK_LEAD: Final = 5_000
+EVENT_LEAD: Final = 300_000
+SLICE: Final = 4096
+"""Accounts evaluated at once: keeps the working arrays of an evaluation to some tens of megabytes."""
+_AT_ANY_AGE: Final = (Code.FACT, Code.KEPT_AT_ANY_AGE, Code.OUTCOME)
+_SIGNALS: Final = np.array([LOGIN, USAGE, OUTCOME, TICKET])
+
+
+class Fate(StrEnum):
+    """What became of a record; each has exactly one."""
+
+    APPLIED = "applied"
+    DUPLICATE = "duplicate"
+    DEAD = "dead"
+    MOVED = "moved"
+    TICK = "ticks"
+
+
+class Dead(NamedTuple):
+    """A record that is dead-lettered: its row in the batch and why."""
+
+    offset: int
+    reason: Reason
+    detail: str
+    row: int
+
+
+class Moved(NamedTuple):
+    """A record that lay in the wrong partition: its row in the batch and where it belongs."""
+
+    partition: int
+    row: int
+
+
+@dataclass(slots=True)
+class Outputs:
+    """What a batch leads to, in log order."""
+
+    healths: list[HealthRow] = field(default_factory=list)
+    scores: list[Record] = field(default_factory=list)
+    transitions: list[Record] = field(default_factory=list)
+    dead: list[Dead] = field(default_factory=list)
+    moved: list[Moved] = field(default_factory=list)
+
+
+class Partition:
+    """The state of one partition: a function of its log before `position`."""
+
+    def __init__(self, *, partition: int, partitions: int, seed: int) -> None:
+        self.partition = partition
+        self.partitions = partitions
+        self.seed = seed
+        self.position = 0
+        self.clock: int | None = None
+        self.bundle: CompiledBundle | None = None
+        """The bundle of the last tick that had one."""
+        self.next_due: int | None = None
+        """No account is due before this moment (epoch ms)."""
+        self.pending = False
+        """Whether a record other than a tick came since the last tick."""
+        self.counts: Counter[str] = Counter({fate.value: 0 for fate in Fate})
+        self.activity = Activity()
+        self.facts = Facts()
+        self.episodes = Episodes()
+        self.seen = Seen()
+
+    @classmethod
+    def empty(cls, *, partition: int, partitions: int, seed: int) -> "Partition":
+        """Return the state before the first record."""
+        return cls(partition=partition, partitions=partitions, seed=seed)
+
+    @property
+    def accounts(self) -> int:
+        """How many accounts are known."""
+        return self.activity.accounts.count
+
+
+BundleAt = Callable[[int], CompiledBundle | None]
+"""Return the bundle in force at an offset of `churn.context.v1`."""
+
+
+def step(state: Partition, batch: Batch, *, bundle_at: BundleAt) -> Outputs:
+    """Apply a batch to the state and return what it leads to. Records before `state.position` are passed over."""
+    outputs = Outputs()
+    first = int(np.searchsorted(batch.offsets, state.position))
+    decoded = decode(batch.values(), seed=state.seed)
+    hours = np.concatenate(
+        [np.zeros(first, np.int64), state.seen.arrive(batch.offsets[first:], batch.timestamps[first:])]
+    )
+    ticks = np.flatnonzero(decoded.code == Code.TICK)
+    for tick in [*ticks[ticks >= first].tolist(), len(batch)]:
+        _fold(state, batch, decoded, rows=np.arange(first, tick), hours=hours, outputs=outputs)
+        if tick < len(batch):
+            _tick(state, batch, decoded, row=tick, bundle_at=bundle_at, outputs=outputs)
+        first = tick + 1
+    if len(batch):
+        state.position = max(state.position, int(batch.offsets[-1]) + 1)
+    return outputs
+
+
+def _fold(state: Partition, batch: Batch, decoded: Decoded, *, rows: Ints, hours: Ints, outputs: Outputs) -> None:
+    if not rows.size:
+        return
+    state.pending = True
+    alive = _bury(state, batch, decoded, rows=rows, outputs=outputs)
+    offsets = batch.offsets[alive]
+    repeats = state.seen.duplicates(decoded.id[alive], offsets=offsets, hours=hours[alive])
+    state.counts[Fate.DUPLICATE] += int(repeats.sum())
+    applied, offsets = alive[~repeats], offsets[~repeats]
+    state.counts[Fate.APPLIED] += len(applied)
+    accounts = _accounts(state, decoded, rows=applied)
+    fresh = offsets > state.activity.accounts["upto"][accounts]
+    _apply(state, decoded, rows=applied[fresh], accounts=accounts[fresh])
+
+
+def _bury(state: Partition, batch: Batch, decoded: Decoded, *, rows: Ints, outputs: Outputs) -> Ints:
+    """Dead-letter and move what must be, and return the rows that remain."""
+    foreign = _foreign(state, decoded, rows=rows)
+    at, ts, code = decoded.at[rows], batch.timestamps[rows], decoded.code[rows]
+    dead = code == Code.DEAD
+    here = ~dead & (foreign < 0)
+    in_future = here & (at > ts + EVENT_LEAD)
+    too_late = np.zeros(len(rows), bool)
+    if state.clock is not None:
+        too_late = here & ~in_future & (at < state.clock - HORIZON) & ~np.isin(code, _AT_ANY_AGE)
+    for where in np.flatnonzero(dead | in_future | too_late | (foreign >= 0)).tolist():
+        row = int(rows[where])
+        if dead[where]:
+            reason, detail = decoded.dead[row]
+        elif foreign[where] >= 0:
+            if not any(name == MOVED_HEADER for name, _ in batch.headers.get(row, ())):
+                outputs.moved.append(Moved(int(foreign[where]), row))
+                state.counts[Fate.MOVED] += 1
+                continue
+            reason, detail = Reason.WRONG_PARTITION, "moved once and still not where its account belongs"
+        elif in_future[where]:
+            reason, detail = Reason.IN_FUTURE, "time is more than five minutes after the record's arrival"
+        else:
+            reason, detail = Reason.TOO_LATE, "time is more than 91 days before the partition's clock"
+        outputs.dead.append(Dead(int(batch.offsets[row]), reason, detail, row))
+        state.counts[Fate.DEAD] += 1
+    return rows[here & ~in_future & ~too_late]
+
+
+def _foreign(state: Partition, decoded: Decoded, *, rows: Ints) -> Ints:
+    """Return the partition each record belongs to if it is another one, else −1."""
+    foreign = np.full(len(rows), -1, np.int64)
+    known, _ = state.activity.find(decoded.account[rows], accounts=[decoded.accounts[row] for row in rows.tolist()])
+    for where in np.flatnonzero((known < 0) & (decoded.code[rows] != Code.DEAD)).tolist():
+        account = decoded.accounts[int(rows[where])].encode()
+        target = partition_of(account, partitions=state.partitions)
+        foreign[where] = target if target != state.partition else -1
+    return foreign
+
+
+def _accounts(state: Partition, decoded: Decoded, *, rows: Ints) -> Ints:
+    """Return the account row of each event, making rows for new accounts in log order."""
+    texts = [decoded.accounts[row] for row in rows.tolist()]
+    found, hashes = state.activity.find(decoded.account[rows], accounts=texts)
+    while (missing := np.flatnonzero(found < 0)).size:
+        _, first = np.unique(hashes[missing], return_index=True)
+        new = np.sort(missing[first])
+        state.activity.add_accounts([texts[where] for where in new.tolist()], hashes=hashes[new])
+        state.episodes.columns.add(len(new))
+        found, hashes = state.activity.find(decoded.account[rows], accounts=texts)
+    return found
+
+
+def _apply(state: Partition, decoded: Decoded, *, rows: Ints, accounts: Ints) -> None:
+    code = decoded.code[rows]
+    signal = np.where(code <= Code.TICKET, _SIGNALS[np.minimum(code, Code.TICKET)], -1)
+    key_features = state.bundle.scorecard.key_features if state.bundle else ()
+    if key_features:
+        signals = {name: state.activity.feature(name) for name in key_features}
+        names = decoded.names
+        for where in np.flatnonzero(code == Code.USAGE).tolist():
+            signal[where] = signals.get(names[rows[where]], USAGE)
+    state.activity.fold(
+        Applied(account=accounts, at=decoded.at[rows], code=code, signal=signal, user=decoded.user[rows])
+    )
+    facts = [
+        (int(accounts[where]), int(decoded.at[rows[where]]), decoded.ids[rows[where]], decoded.facts[int(rows[where])])
+        for where in np.flatnonzero(code == Code.FACT).tolist()
+    ]
+    state.facts.apply(facts, activity=state.activity)
+
+
+def _tick(
+    state: Partition, batch: Batch, decoded: Decoded, *, row: int, bundle_at: BundleAt, outputs: Outputs
+) -> None:
+    at, offset = int(decoded.at[row]), int(batch.offsets[row])
+    if at > batch.timestamps[row] + TICK_LEAD:
+        state.counts[Fate.DEAD] += 1
+        outputs.dead.append(Dead(offset, Reason.TICK_AHEAD, "the tick is more than 5 s ahead of its arrival", row))
+        return
+    state.counts[Fate.TICK] += 1
+    state.pending = False
+    if state.clock is not None and at <= state.clock:
+        return
+    state.clock = at
+    bundle = bundle_at(decoded.contexts[row])
+    if bundle is not None:
+        _evaluate(state, at=at, offset=offset, bundle=bundle, outputs=outputs)
+
+
+def _evaluate(state: Partition, *, at: int, offset: int, bundle: CompiledBundle, outputs: Outputs) -> None:
+    columns, count = state.activity.accounts, state.accounts
+    is_new = state.bundle is None or state.bundle.version != bundle.version
+    before = state.episodes
+    if is_new:
+        state.episodes = before.under(bundle.rule_names)
+        state.bundle = bundle
+    due = columns["touched"][:count].copy()
+    if state.next_due is None or state.next_due <= at:
+        due |= columns["due"][:count] <= at
+    if is_new:
+        due[:] = True
+    due &= columns["upto"][:count] < offset
+    rows = np.flatnonzero(due)
+    for start in range(0, len(rows), SLICE):
+        some = rows[start : start + SLICE]
+        evaluation, steps = _judge(state, at=at, offset=offset, rows=some, bundle=bundle)
+        healths = health_rows(evaluation)
+        outputs.healths += healths
+        outputs.scores += [
+            Record(healths[where].account.encode(), healths[where].payload, at)
+            for where in np.flatnonzero(to_publish(evaluation)).tolist()
+        ]
+        outputs.transitions += transitions(steps, evaluation=evaluation, standing=is_new)
+        if is_new:
+            outputs.transitions += _withdraw_dropped(before, evaluation=evaluation)
+    state.next_due = int(columns["due"][:count].min()) if count else None
+
+
+def _judge(
+    state: Partition, *, at: int, offset: int, rows: Ints, bundle: CompiledBundle
+) -> tuple[Evaluation, list]:
+    activity, columns = state.activity, state.activity.accounts
+    features = features_at(at, rows=rows, activity=activity, bundle=bundle)
+    health = health_of(features, bundle=bundle)
+    bands = bands_of(health.health, before=columns["band"][rows], bundle=bundle)
+    steps = judge(features, at=at, episodes=state.episodes, activity=activity, bundle=bundle)
+    columns["band"][rows] = bands
+    columns["touched"][rows] = False
+    tomorrow = (features.day + 1) * DAY + columns["roll"][rows]
+    waits: Flags = (features.deadline != MISSING) & (features.deadline > at)
+    columns["due"][rows] = np.where(waits, np.minimum(tomorrow, features.deadline), tomorrow)
+    evaluation = Evaluation(
+        at=at,
+        offset=offset,
+        partition=state.partition,
+        features=features,
+        health=health,
+        bands=bands,
+        activity=activity,
+        facts=state.facts,
+        episodes=state.episodes,
+        bundle=bundle,
+    )
+    return evaluation, steps
+
+
+def _withdraw_dropped(before: Episodes, *, evaluation: Evaluation) -> list[Record]:
+    """Return withdrawals of episodes open under rules that the new bundle no longer has."""
+    rows = evaluation.features.rows
+    return [
+        dropped(
+            evaluation,
+            where,
+            rule=rule,
+            opened=int(before.columns["opened"][rows[where], k]),
+            severity=int(before.columns["severity"][rows[where], k]),
+        )
+        for k, rule in enumerate(before.rules)
+        if rule not in evaluation.episodes.rules
+        for where in np.flatnonzero(before.columns["opened"][rows, k] != NONE).tolist()
+    ]
+
+

@@ -1,0 +1,150 @@
+"""Hold state as arrays: growing columns, growing text, and the one open-addressing hash table over them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+Hashes = npt.NDArray[np.uint64]
+Column = npt.NDArray[Any]
+
+NONE: Final = np.iinfo(np.int64).min
+"""The value of an int64 column where nothing is known."""
+
+
+class HashTable:
+    """Map non-zero 64-bit hashes to int64 values by linear probing; at most half full, so a probe always ends.
+
+    Hashes must be keyed (senders choose what is hashed). Two different things with one hash are one entry: for n
+    entries the odds that any two collide are n²/2⁶⁵, 3·10⁻⁸ for a million.
+    """
+
+    def __init__(self, capacity: int = 1024) -> None:
+        size = 1 << max(4, (2 * capacity - 1).bit_length())
+        self.keys: Hashes = np.zeros(size, np.uint64)
+        self.values: Ints = np.zeros(size, np.int64)
+        self.count = 0
+
+    def find(self, hashes: Hashes) -> Ints:
+        """Return the value of each hash, −1 where it is absent (values are never negative)."""
+        found = np.full(len(hashes), -1, np.int64)
+        mask = np.uint64(len(self.keys) - 1)
+        open_rows = np.arange(len(hashes))
+        slots = hashes & mask
+        while open_rows.size:
+            keys = self.keys[slots]
+            hit = keys == hashes[open_rows]
+            found[open_rows[hit]] = self.values[slots[hit]]
+            go_on = ~hit & (keys != 0)
+            open_rows, slots = open_rows[go_on], (slots[go_on] + np.uint64(1)) & mask
+        return found
+
+    def put(self, hashes: Hashes, values: Ints) -> None:
+        """Set the value of each hash; the hashes are distinct. Grows before the table is half full."""
+        while 2 * (self.count + len(hashes)) > len(self.keys):
+            self._grow()
+        mask = np.uint64(len(self.keys) - 1)
+        open_rows = np.arange(len(hashes))
+        slots = hashes & mask
+        while open_rows.size:
+            keys = self.keys[slots]
+            free = keys == 0
+            self.keys[slots[free]] = hashes[open_rows[free]]
+            mine = self.keys[slots] == hashes[open_rows]
+            self.count += int((mine & free).sum())
+            self.values[slots[mine]] = values[open_rows[mine]]
+            open_rows, slots = open_rows[~mine], (slots[~mine] + np.uint64(1)) & mask
+
+    def entries(self) -> tuple[Hashes, Ints]:
+        """Return all hashes and their values, in no particular order."""
+        used = self.keys != 0
+        return self.keys[used], self.values[used]
+
+    def _grow(self) -> None:
+        keys, values = self.entries()
+        self.keys = np.zeros(2 * len(self.keys), np.uint64)
+        self.values = np.zeros(len(self.keys), np.int64)
+        self.count = 0
+        self.put(keys, values)
+
+
+class Columns:
+    """Rows of a fixed layout, one growing array a column; `spec` gives dtype, width (None: scalar) and first value."""
+
+    def __init__(self, spec: Mapping[str, tuple[type[np.generic], int | None, int]], capacity: int = 256) -> None:
+        self.spec = spec
+        self.count = 0
+        self._arrays: dict[str, Column] = {
+            name: np.full(capacity if width is None else (capacity, width), first, dtype)
+            for name, (dtype, width, first) in spec.items()
+        }
+
+    def __getitem__(self, name: str) -> Column:
+        """Return a column over its whole capacity; rows from `count` on are free."""
+        return self._arrays[name]
+
+    def add(self, rows: int) -> Ints:
+        """Append rows with their first values and return their numbers."""
+        start, self.count = self.count, self.count + rows
+        for name, (dtype, width, first) in self.spec.items():
+            old = self._arrays[name]
+            if len(old) < self.count:
+                capacity = max(2 * len(old), self.count)
+                new = np.full(capacity if width is None else (capacity, width), first, dtype)
+                new[:start] = old[:start]
+                self._arrays[name] = new
+        return np.arange(start, self.count)
+
+
+class Names:
+    """Texts by number, in one byte array: account ids, compared in full."""
+
+    def __init__(self) -> None:
+        self.data: npt.NDArray[np.uint8] = np.zeros(4096, np.uint8)
+        self.start: Ints = np.zeros(256, np.int64)
+        self.length: Ints = np.zeros(256, np.int64)
+        self.count = 0
+        self._end = 0
+
+    def append(self, texts: Sequence[bytes]) -> None:
+        """Append texts; the first gets the number `count`."""
+        lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+        joined = np.frombuffer(b"".join(texts), np.uint8)
+        self.data = _room(self.data, self._end + len(joined))
+        self.start = _room(self.start, self.count + len(texts))
+        self.length = _room(self.length, self.count + len(texts))
+        self.data[self._end : self._end + len(joined)] = joined
+        new = slice(self.count, self.count + len(texts))
+        self.length[new] = lengths
+        self.start[new] = self._end + np.cumsum(lengths) - lengths
+        self._end += len(joined)
+        self.count += len(texts)
+
+    def text(self, row: int) -> bytes:
+        """Return one text."""
+        start = self.start[row]
+        return self.data[start : start + self.length[row]].tobytes()
+
+    def equal(self, rows: Ints, texts: Sequence[bytes]) -> npt.NDArray[np.bool_]:
+        """Say for each pair whether the text of that row is that text, byte for byte."""
+        lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+        same = self.length[rows] == lengths
+        rows, mine, theirs = rows[same], lengths[same], np.frombuffer(b"".join(texts), np.uint8)
+        owner = np.repeat(np.arange(len(rows)), mine)
+        within = np.arange(int(mine.sum())) - np.repeat(np.cumsum(mine) - mine, mine)
+        their_start = (np.cumsum(lengths) - lengths)[same]
+        differs = self.data[self.start[rows][owner] + within] != theirs[their_start[owner] + within]
+        wrong = np.zeros(len(rows), bool)
+        wrong[owner[differs]] = True
+        same[np.flatnonzero(same)[wrong]] = False
+        return same
+
+
+def _room(array: Column, size: int) -> Column:
+    if len(array) >= size:
+        return array
+    grown = np.zeros(max(2 * len(array), size), array.dtype)
+    grown[: len(array)] = array
+    return grown
