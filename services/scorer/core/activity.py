@@ -177,7 +177,7 @@ class Activity:
         if new.size:
             rows[new] = self.signals.add(len(new))
             self.signals["signal"][rows[new]] = signals[first[new]]
-            self._chain(self.signals, head="first_signal", rows=rows[new], accounts=accounts[first[new]])
+            self.link(self.signals, head="first_signal", rows=rows[new], accounts=accounts[first[new]])
             self.signal_rows.put(distinct[new], rows[new])
         return rows[which]
 
@@ -189,11 +189,11 @@ class Activity:
         if new.size:
             rows[new] = self.users.add(len(new))
             self.users["hash"][rows[new]] = distinct[new]
-            self._chain(self.users, head="first_user", rows=rows[new], accounts=accounts[first[new]])
+            self.link(self.users, head="first_user", rows=rows[new], accounts=accounts[first[new]])
             self.user_rows.put(distinct[new], rows[new])
         return rows[which]
 
-    def _chain(self, columns: Columns, *, head: str, rows: Ints, accounts: Ints) -> None:
+    def link(self, columns: Columns, *, head: str, rows: Ints, accounts: Ints) -> None:
         """Put new rows (ascending) in front of their accounts' chains."""
         columns["account"][rows] = accounts
         order = np.argsort(accounts, kind="stable")

@@ -146,6 +146,8 @@ class CompiledBundle:
     """One configuration as evaluation reads it."""
 
     version: str
+    source: bytes
+    """The configuration it was compiled from, as JSON."""
     scorecard: Scorecard
     rules: tuple[Rule, ...]
     measures: tuple[CompiledMeasure, ...]
@@ -180,6 +182,7 @@ def compile_bundle(version: str, config: Mapping[str, Any]) -> CompiledBundle:
         raise ConfigError(faults)
     return CompiledBundle(
         version=version,
+        source=msgspec.json.encode(config),
         scorecard=scorecard,
         rules=tuple(rules.rules),
         measures=_measures(scorecard),

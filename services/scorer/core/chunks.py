@@ -1,0 +1,334 @@
+"""Pack a partition's state into the records of its rolling checkpoint, and restore it from one complete cycle.
+
+A cycle is a run of chunks on `churn.activity.v1` closed by a marker. Each chunk holds a range of accounts with all that
+their evaluation reads, as they were after the log up to its own `upto`; the ids seen are those of the cycle's base. The
+marker holds the base offset and what belongs to the partition as a whole at the base. A restored state stands at the
+base; replaying from there, an account passes over what its chunk already contains.
+
+A record is one kind byte, a CRC-32 (4 bytes, big-endian) of the rest, and MessagePack.
+"""
+
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, Literal
+
+import msgspec
+import numpy as np
+
+from services.scorer.core.activity import FIRST_FEATURE, Activity, pairs_of
+from services.scorer.core.bundle import CompiledBundle, compile_bundle
+from services.scorer.core.rules import Episodes
+from services.scorer.core.step import Partition
+from services.scorer.core.table import Columns, Ints
+
+SCHEMA: Final = 1
+ACCOUNTS_A_CHUNK: Final = 512
+IDS_A_CHUNK: Final = 32_768
+MOST_BYTES: Final = 900_000
+"""A longer chunk is split into several records."""
+
+Kind = Literal["chunk", "marker"]
+_KINDS: Final[Mapping[bytes, Kind]] = {b"C": "chunk", b"M": "marker"}
+_DERIVED: Final = frozenset({"first_signal", "first_user", "next"})
+
+
+class CheckpointError(Exception):
+    """A checkpoint that can't be used; the message says why and what to do."""
+
+
+class _Part(msgspec.Struct, frozen=True, kw_only=True):
+    cycle: str
+    number: int
+    part: int
+    parts: int
+    body: bytes
+
+
+class _Chunk(msgspec.Struct, frozen=True, kw_only=True):
+    schema: int
+    upto: int
+    first: int
+    """Number of the first account."""
+    names: list[bytes]
+    accounts: dict[str, bytes]
+    signals: dict[str, bytes]
+    users: dict[str, bytes]
+    rules: list[str]
+    episodes: dict[str, bytes]
+    features: list[str]
+    facts: dict[int, dict[str, tuple[Any, int, str]]]
+
+
+class _Ids(msgspec.Struct, frozen=True, kw_only=True, tag="ids"):
+    keys: bytes
+    offsets: bytes
+
+
+class Marker(msgspec.Struct, frozen=True, kw_only=True):
+    """What closes a cycle: the state of the partition as a whole at `base`, the next offset to process."""
+
+    schema: int
+    cycle: str
+    base: int
+    chunks: int
+    accounts: int
+    partition: int
+    partitions: int
+    clock: int | None
+    pending: bool
+    counts: dict[str, int]
+    hours: list[tuple[int, int]]
+    bundle: bytes | None
+    bundle_version: str | None
+    rules: list[str]
+    features: list[str]
+    first_record: int
+    """Offset of the cycle's first record on `churn.activity.v1`."""
+    previous: int
+    """`first_record` of the cycle before, −1 without one."""
+
+
+class Cycle:
+    """One pass over the state; call `next` until it returns None, then `marker`."""
+
+    def __init__(self, state: Partition, *, writer: str) -> None:
+        state.seen.forget()
+        self.base = state.position
+        self.id = f"{self.base}-{writer}"
+        self._ids = state.seen.table.entries()
+        self._ids_done = 0
+        self._accounts_done = 0
+        self._accounts = state.accounts
+        self._number = 0
+        bundle = state.bundle
+        self._globals = {
+            "partition": state.partition,
+            "partitions": state.partitions,
+            "clock": state.clock,
+            "pending": state.pending,
+            "counts": dict(state.counts),
+            "hours": list(state.seen.hours),
+            "bundle": bundle.source if bundle else None,
+            "bundle_version": bundle.version if bundle else None,
+            "rules": list(state.episodes.rules),
+            "features": list(state.activity.feature_names),
+        }
+
+    def next(self, state: Partition) -> list[bytes] | None:
+        """Return the records of the next chunk under `upto` = the last offset processed, None when all are written."""
+        if self._ids_done < len(self._ids[0]):
+            part = slice(self._ids_done, self._ids_done + IDS_A_CHUNK)
+            self._ids_done += IDS_A_CHUNK
+            keys, offsets = self._ids
+            body = msgspec.msgpack.encode(_Ids(keys=keys[part].tobytes(), offsets=offsets[part].tobytes()))
+            return self._records(b"I" + body)
+        if self._accounts_done >= max(self._accounts, state.accounts):
+            return None
+        rows = np.arange(self._accounts_done, min(state.accounts, self._accounts_done + ACCOUNTS_A_CHUNK))
+        self._accounts_done += len(rows)
+        return self._records(b"A" + msgspec.msgpack.encode(_packed(state, rows)))
+
+    def marker(self, *, first_record: int, previous: int = -1) -> bytes:
+        """Return the record that closes the cycle, once every chunk before it is durable."""
+        marker = Marker(
+            schema=SCHEMA,
+            cycle=self.id,
+            base=self.base,
+            chunks=self._number,
+            accounts=self._accounts_done,
+            first_record=first_record,
+            previous=previous,
+            **self._globals,
+        )
+        return _sealed(b"M", msgspec.msgpack.encode(marker))
+
+    def _records(self, body: bytes) -> list[bytes]:
+        pieces = [body[start : start + MOST_BYTES] for start in range(0, len(body), MOST_BYTES)]
+        number, self._number = self._number, self._number + 1
+        return [
+            _sealed(
+                b"C",
+                msgspec.msgpack.encode(
+                    _Part(cycle=self.id, number=number, part=part, parts=len(pieces), body=piece)
+                ),
+            )
+            for part, piece in enumerate(pieces)
+        ]
+
+
+def begin(state: Partition, *, writer: str = "") -> Cycle:
+    """Begin a cycle at the state's position; `writer` tells apart cycles of different processes."""
+    return Cycle(state, writer=writer)
+
+
+def kind_of(value: bytes) -> Kind | None:
+    """Return what a record of the checkpoint is, None if it is none."""
+    return _KINDS.get(value[:1])
+
+
+def read_marker(value: bytes) -> Marker:
+    """Read a marker; raises CheckpointError when it is damaged or of a newer schema."""
+    marker = msgspec.msgpack.decode(_opened(value), type=Marker)
+    if marker.schema > SCHEMA:
+        raise CheckpointError(
+            f"the checkpoint has schema {marker.schema}, this version reads up to {SCHEMA}: run the newer version"
+        )
+    return marker
+
+
+def restore(records: Iterable[bytes], *, partition: int, partitions: int, seed: int) -> Partition | None:
+    """Restore the state of the complete cycle with the highest base among `records`, in log order; None without one.
+
+    Raises CheckpointError when a record is damaged, a chunk is missing, or the cycle is of another topology.
+    """
+    parts: dict[str, dict[tuple[int, int], _Part]] = {}
+    best: Marker | None = None
+    for value in records:
+        if kind_of(value) == "marker":
+            marker = read_marker(value)
+            best = marker if best is None or marker.base >= best.base else best
+        elif kind_of(value) == "chunk":
+            part = msgspec.msgpack.decode(_opened(value), type=_Part)
+            parts.setdefault(part.cycle, {})[part.number, part.part] = part
+        else:
+            raise CheckpointError("the checkpoint holds a record of no known kind: `churnwatch rebuild` restores it")
+    if best is None:
+        return None
+    if (best.partition, best.partitions) != (partition, partitions):
+        raise CheckpointError(
+            f"the checkpoint is of partition {best.partition} of {best.partitions}, not {partition} of {partitions}: "
+            "the number of partitions must not be changed in place"
+        )
+    return _restored(best, list(_bodies(parts.get(best.cycle, {}), count=best.chunks)), seed=seed)
+
+
+def _restored(marker: Marker, bodies: list[bytes], *, seed: int) -> Partition:
+    state = Partition.empty(partition=marker.partition, partitions=marker.partitions, seed=seed)
+    state.position, state.clock, state.pending = marker.base, marker.clock, marker.pending
+    state.counts.update(marker.counts)
+    state.seen.hours = list(marker.hours)
+    if marker.bundle is not None:
+        state.bundle = _bundle(marker)
+    for name in marker.features:
+        state.activity.feature(name)
+    chunks = [msgspec.msgpack.decode(body[1:], type=_Chunk) for body in bodies if body[:1] == b"A"]
+    rules = list(dict.fromkeys([*marker.rules, *(rule for chunk in chunks for rule in chunk.rules)]))
+    state.episodes = Episodes(rules)
+    for body in bodies:
+        if body[:1] == b"I":
+            ids = msgspec.msgpack.decode(body[1:], type=_Ids)
+            state.seen.table.put(np.frombuffer(ids.keys, np.uint64), np.frombuffer(ids.offsets, np.int64))
+    for chunk in sorted(chunks, key=lambda chunk: chunk.first):
+        _unpack(chunk, state)
+    count = state.accounts
+    state.next_due = int(state.activity.accounts["due"][:count].min()) if count else None
+    return state
+
+
+def _bundle(marker: Marker) -> CompiledBundle:
+    return compile_bundle(marker.bundle_version or "", msgspec.json.decode(marker.bundle or b"{}"))
+
+
+def _bodies(parts: Mapping[tuple[int, int], _Part], *, count: int) -> Iterator[bytes]:
+    for number in range(count):
+        first = parts.get((number, 0))
+        pieces = [parts.get((number, part)) for part in range(first.parts)] if first else [None]
+        if None in pieces:
+            raise CheckpointError(f"chunk {number} of {count} is missing: `churnwatch rebuild` restores it from events")
+        yield b"".join(piece.body for piece in pieces if piece)
+
+
+def _packed(state: Partition, rows: Ints) -> _Chunk:
+    activity, last = state.activity, int(rows[-1])
+    signals = _linked(activity, activity.signals, head="first_signal", rows=rows)
+    users = _linked(activity, activity.users, head="first_user", rows=rows)
+    return _Chunk(
+        schema=SCHEMA,
+        upto=state.position - 1,
+        first=int(rows[0]),
+        names=[activity.names.text(row) for row in rows.tolist()],
+        accounts=_columns(activity.accounts, rows),
+        signals=_columns(activity.signals, signals),
+        users=_columns(activity.users, users),
+        rules=list(state.episodes.rules),
+        episodes=_columns(state.episodes.columns, rows),
+        features=list(activity.feature_names),
+        facts={row: state.facts.fields[row] for row in range(int(rows[0]), last + 1) if row in state.facts.fields},
+    )
+
+
+def _linked(activity: Activity, columns: Columns, *, head: str, rows: Ints) -> Ints:
+    links = [linked for _, linked in activity.chain(columns, head=head, accounts=rows)]
+    return np.sort(np.concatenate(links)) if links else np.zeros(0, np.int64)
+
+
+def _columns(columns: Columns, rows: Ints) -> dict[str, bytes]:
+    return {name: columns[name][rows].tobytes() for name in columns.spec if name not in _DERIVED}
+
+
+def _unpack(chunk: _Chunk, state: Partition) -> None:
+    activity, accounts = state.activity, state.activity.accounts
+    if chunk.first != accounts.count:
+        raise CheckpointError(f"accounts from {accounts.count} are missing: `churnwatch rebuild` restores them")
+    rows = accounts.add(len(chunk.names))
+    state.episodes.columns.add(len(rows))
+    activity.names.append(chunk.names)
+    _fill(accounts, chunk.accounts, rows)
+    accounts["upto"][rows] = chunk.upto
+    activity.account_rows.put(accounts["hash"][rows], rows)
+    _unpack_signals(chunk, activity)
+    _unpack_users(chunk, activity)
+    _unpack_episodes(chunk, state, rows)
+    for row, fields in chunk.facts.items():
+        state.facts.fields[row] = fields
+        state.facts.mirror(row, activity=activity)
+
+
+def _unpack_signals(chunk: _Chunk, activity: Activity) -> None:
+    signals = activity.signals
+    rows = signals.add(len(chunk.signals["account"]) // signals["account"].itemsize)
+    _fill(signals, chunk.signals, rows)
+    numbers = np.array([*range(FIRST_FEATURE), *(activity.feature(name) for name in chunk.features)])
+    signals["signal"][rows] = numbers[signals["signal"][rows]]
+    account, signal = signals["account"][rows].astype(np.int64), signals["signal"][rows].astype(np.int64)
+    activity.link(signals, head="first_signal", rows=rows, accounts=account)
+    activity.signal_rows.put(pairs_of(account, signals=signal), rows)
+
+
+def _unpack_users(chunk: _Chunk, activity: Activity) -> None:
+    users = activity.users
+    rows = users.add(len(chunk.users["account"]) // users["account"].itemsize)
+    _fill(users, chunk.users, rows)
+    activity.link(users, head="first_user", rows=rows, accounts=users["account"][rows].astype(np.int64))
+    activity.user_rows.put(users["hash"][rows], rows)
+
+
+def _unpack_episodes(chunk: _Chunk, state: Partition, rows: Ints) -> None:
+    episodes = state.episodes
+    packed = Episodes(chunk.rules)
+    packed.columns.add(len(rows))
+    _fill(packed.columns, chunk.episodes, np.arange(len(rows)))
+    for k, rule in enumerate(chunk.rules):
+        column = episodes.rules.index(rule)
+        for name in ("opened", "severity"):
+            episodes.columns[name][rows, column] = packed.columns[name][: len(rows), k]
+
+
+def _fill(columns: Columns, packed: Mapping[str, bytes], rows: Ints) -> None:
+    for name, (dtype, width, _) in columns.spec.items():
+        if name in packed:
+            values = np.frombuffer(packed[name], dtype)
+            columns[name][rows] = values if width is None else values.reshape(len(rows), width)
+
+
+def _sealed(kind: bytes, body: bytes) -> bytes:
+    return kind + zlib.crc32(body).to_bytes(4, "big") + body
+
+
+def _opened(value: bytes) -> bytes:
+    body = value[5:]
+    if zlib.crc32(body) != int.from_bytes(value[1:5], "big"):
+        raise CheckpointError("a checkpoint record is damaged (its checksum differs): `churnwatch rebuild` restores it")
+    return body
+
+
