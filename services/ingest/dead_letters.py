@@ -4,13 +4,14 @@ from services.ingest.core.item import Rejection
 from services.ingest.publish import Record
 from shared.contracts.events import wire_time
 from shared.contracts.topics import DEAD_LETTERS
-from shared.dead_letters import dead_letter
+from shared.dead_letters import Cause, dead_letter
 
 STAGE = "ingest"
 
 
 def letter(rejection: Rejection, *, key: bytes, source: str, received_ms: int) -> Record:
     """Return the record for a refused event; no account is known of it, so its source is its Kafka key."""
-    sealed = dead_letter(rejection.raw, key=key, reason=rejection.reason, detail=rejection.detail, stage=STAGE)
+    cause = Cause(reason=rejection.reason, detail=rejection.detail, stage=STAGE)
+    sealed = dead_letter(rejection.raw, cause, key=key)
     headers = [*sealed.headers, ("first-seen", wire_time(received_ms).encode())]
     return Record(topic=DEAD_LETTERS, key=source.encode(), value=sealed.value, headers=headers)

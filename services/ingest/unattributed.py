@@ -43,7 +43,7 @@ SEEK_GAP: Final = 500
 Kept: TypeAlias = "ConsumerRecord[bytes | None, bytes | None]"
 
 
-class Resender(ConsumerRebalanceListener):  # type: ignore[misc]  aiokafka publishes no types
+class Resender(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka publishes no types
     """Own this process's share of the events that wait for an account."""
 
     def __init__(
