@@ -11,6 +11,7 @@ PY := $(BIN)/python
 VENV := .venv/.installed
 SOURCES := services shared lab deploy tests benchmarks
 TYPED := services shared lab deploy tests
+LOCKED := --universal --python-version 3.11 --generate-hashes -q
 ARGS ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -27,7 +28,8 @@ $(VENV): requirements.lock pyproject.toml deploy/local/venv.sh
 	@sh deploy/local/venv.sh
 
 lock: $(VENV) ## Pin the dependencies of pyproject.toml anew (needs uv)
-	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes -q -o requirements.lock
+	uv pip compile pyproject.toml --group dev $(LOCKED) -o requirements.lock
+	uv pip compile pyproject.toml --group build $(LOCKED) -c requirements.lock -o deploy/image.lock
 
 test: $(VENV) ## Run every test, those against real Kafka, Redis and SMTP included (ARGS="-k name")
 	$(PY) -m pytest -m "not proof" $(ARGS)

@@ -156,7 +156,7 @@ def _fault_line(fields: Mapping[str, FieldInfo], error: ErrorDetails) -> str:
     location = str(error["loc"][0]) if error["loc"] else ""
     field = fields.get(location)
     if field is None:
-        return f"settings: {error['msg']}"
+        return _words(error["msg"])
     wrong = "is missing" if error["type"] == "missing" else _words(error["msg"])
     return f"{variable_name(location)}: {wrong}; {_remedy(location, field)}"
 

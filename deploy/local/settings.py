@@ -18,7 +18,7 @@ class LocalSettings(ServiceSettings):
     scorer_port: Port = Field(8802, description="Port of the scorer's health and metrics")
     alerts_port: Port = Field(8803, description="Port of the alert API")
     slack_port: Port = Field(8804, description="Port of the local Slack double")
-    smtp_port: Port = Field(8025, description="Port of the local mail catcher")
+    mail_port: Port = Field(8025, description="Port of the local mail catcher")
 
     def model_post_init(self, _context: Any, /) -> None:
         object.__setattr__(self, "data", self.data.resolve())

@@ -1,6 +1,7 @@
 """Start, stop and empty the whole stack on this machine: `python -m deploy.local.stack up|down|reset`."""
 
 import asyncio
+import os
 import shutil
 import sys
 import urllib.error
@@ -41,7 +42,7 @@ class Part:
 
 def parts(settings: LocalSettings) -> Sequence[Part]:
     """Return the Python processes of the stack in the order they are started."""
-    slack, smtp, data = settings.slack_port, settings.smtp_port, settings.data
+    slack, mail, data = settings.slack_port, settings.mail_port, settings.data
     return (
         Part(
             name="slack",
@@ -55,9 +56,9 @@ def parts(settings: LocalSettings) -> Sequence[Part]:
         Part(
             name="mail",
             module="lab.mail_catcher",
-            port=smtp,
-            variable="CHURNWATCH_SMTP_PORT",
-            arguments=("--port", str(smtp), "--data", str(data / "mail")),
+            port=mail,
+            variable="CHURNWATCH_MAIL_PORT",
+            arguments=("--port", str(mail), "--data", str(data / "mail")),
             has_readyz=False,
             shown=f"what was mailed     {data / 'mail'}",
         ),
@@ -80,9 +81,24 @@ def parts(settings: LocalSettings) -> Sequence[Part]:
             module="services.alerts",
             port=settings.alerts_port,
             variable="CHURNWATCH_ALERTS_PORT",
+            environment=_channels(slack=slack, mail=mail),
             shown=f"accounts and alerts http://{HOST}:{settings.alerts_port}/docs",
         ),
     )
+
+
+def _channels(*, slack: int, mail: int) -> Mapping[str, str]:
+    """Return where alerts go: to the double and the catcher, unless a real Slack or mail server is named."""
+    environment: dict[str, str] = {}
+    if "CHURNWATCH_SLACK_TOKEN" not in os.environ:
+        environment |= {"CHURNWATCH_SLACK_URL": f"http://{HOST}:{slack}/api/", "CHURNWATCH_SLACK_TOKEN": "xoxb-local"}
+    if "CHURNWATCH_SMTP_HOST" not in os.environ:
+        environment |= {
+            "CHURNWATCH_SMTP_HOST": HOST,
+            "CHURNWATCH_SMTP_PORT": str(mail),
+            "CHURNWATCH_SMTP_TLS": "none",
+        }
+    return environment
 
 
 def up(settings: LocalSettings) -> None:
