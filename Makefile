@@ -47,7 +47,7 @@ check: $(VENV) ## Lint, check types and imports, validate deployment files
 	$(PY) -m pytest -q tests/unit/test_imports.py tests/unit/test_repository.py tests/unit/deploy
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	$(BIN)/hadolint Dockerfile
-	$(BIN)/kubectl kustomize deploy/k8s/base > .venv/k8s.yaml
+	$(BIN)/kubectl kustomize deploy/k8s > .venv/k8s.yaml
 	$(BIN)/kubernetes-validate --strict .venv/k8s.yaml
 
 format: $(VENV) ## Format the code and fix what can be fixed
