@@ -18,6 +18,7 @@ from shared.settings import ServiceSettings, variables
 
 ROOT = Path(__file__).parents[3]
 SETTINGS: tuple[type[ServiceSettings], ...] = (IngestSettings, ScorerSettings, AlertSettings)
+EVERY_SETTINGS: tuple[type[ServiceSettings], ...] = (*SETTINGS, LocalSettings)
 WORKLOADS = ("Deployment", "StatefulSet")
 
 
@@ -38,7 +39,7 @@ def containers(manifests: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     "name", ["Dockerfile", "docker-compose.yml", *(f"deploy/k8s/base/{name}.yaml" for name in ("settings", "scorer"))]
 )
 def test_every_variable_that_is_set_is_read_by_somebody(name: str) -> None:
-    known = {variable.name for cls in (*SETTINGS, LocalSettings) for variable in variables(cls)}
+    known = {variable.name for cls in EVERY_SETTINGS for variable in variables(cls)}
     text = (ROOT / name).read_text("utf-8")
     assert set(re.findall(r"CHURNWATCH_[A-Z_]+[A-Z]", text)) - known == set()
 
