@@ -93,7 +93,7 @@ class LocalKafka:
     def _format(self, properties: Path) -> None:
         if (self.folder / "data" / "meta.properties").exists():
             return
-        cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        cluster = cluster_id(uuid.uuid4().bytes)
         command = [*self._java(), "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=FORMAT_TIMEOUT_S, check=False)
         if done.returncode:
@@ -119,6 +119,11 @@ class LocalKafka:
             except KafkaUnavailable:
                 return False
         return True
+
+
+def cluster_id(random: bytes) -> str:
+    """Return 16 random bytes as Kafka writes them, never beginning with the `-` of an option."""
+    return urlsafe_b64encode(bytes([random[0] & 0x7F]) + random[1:]).decode().rstrip("=")
 
 
 def broker_settings(*, data: Path, port: int, controller_port: int) -> Mapping[str, str]:
