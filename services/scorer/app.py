@@ -1,0 +1,223 @@
+"""Put the scorer together: the one place that knows all its parts."""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
+from typing import Any, Final, cast
+
+import faust
+import structlog
+from aiokafka import AIOKafkaProducer
+from redis.asyncio import Redis
+
+from services.scorer import metrics
+from services.scorer.checkpoint import Activity
+from services.scorer.context import Context
+from services.scorer.core.batch import Batch
+from services.scorer.eventlog import EventLog
+from services.scorer.feed import QUEUED_BATCHES, BatchApp, BatchSchema, Owner, check_faust
+from services.scorer.fence import Exit, end_process
+from services.scorer.loop import Loop, Shape
+from services.scorer.outputs import KafkaOutputs
+from services.scorer.settings import ScorerSettings
+from services.scorer.ticker import Ticker
+from shared import clock, kafka
+from shared.contracts.context import Bundle
+from shared.contracts.topics import ACTIVITY, DEAD_LETTERS, EVENTS, RISK, SCORES
+from shared.health_store import HealthStore
+from shared.telemetry import serve_ops
+
+GROUP: Final = "churn-scorer"
+LAG_S: Final = 2.0
+REDIS_TIMEOUT_S: Final = 5.0
+REQUEST_TIMEOUT_S: Final = 40.0
+SAME_PARTITIONS: Final = (ACTIVITY, RISK, SCORES, DEAD_LETTERS)
+
+Process = Callable[[Batch, Callable[[], object]], Coroutine[Any, Any, None]]
+
+log = structlog.get_logger(__name__)
+
+
+class WrongTopics(RuntimeError):
+    """The topics are not there, or not in the shape the scorer needs."""
+
+
+class Scorer:
+    """One scorer process: everything but Faust, which feeds `process` and asks `loop` for its partitions."""
+
+    def __init__(self, settings: ScorerSettings, bundle: Bundle) -> None:
+        self._settings = settings
+        self._bundle = bundle
+        self._key = settings.dead_letter_key.get_secret_value()
+        self._producer: AIOKafkaProducer = kafka.producer(settings.kafka)
+        self._context = Context(settings.kafka, self._producer)
+        self._events = EventLog(settings.kafka, group=GROUP)
+        self._activity = Activity(settings.kafka, self._producer)
+        self._redis: Redis = Redis.from_url(settings.redis, socket_timeout=REDIS_TIMEOUT_S)
+        self._tasks: list[asyncio.Task[None]] = []
+        self.partitions = 0
+        self.loop: Loop
+
+    async def start(self) -> None:
+        """Connect, agree on topics, secrets and configuration, and start what runs beside the batches."""
+        for part in (self._producer, self._events, self._activity, self._context):
+            await part.start()
+        self.partitions = await self._agreed_partitions()
+        await self._context.check_secrets({"dead_letter_key": self._key})
+        await self._context.publish(self._bundle)
+        self.loop = Loop(
+            shape=Shape(partitions=self.partitions, seed=seed_of(self._key), cycle_s=self._settings.scorer_cycle_s),
+            context=self._context,
+            events=self._events,
+            activity=self._activity,
+            outputs=KafkaOutputs(self._producer, dead_letter_key=self._key),
+            store=HealthStore(self._redis),
+            now_ms=clock.now_ms,
+            stall_s=self._settings.scorer_session_s / 2,
+        )
+        metrics.CORE.labels("numpy").set(1)
+        work = {"context": self._context.run(), "fence": self.loop.fence.run(), "lag": self._lag(), "ops": self._ops()}
+        if self._settings.scorer_ticks:
+            work["ticker"] = self._ticker().run()
+        self._tasks = [self.loop.start(coroutine, name) for name, coroutine in work.items()]
+
+    async def process(self, batch: Batch, acknowledge: Callable[[], object]) -> None:
+        """Carry one batch; whatever goes wrong ends the process, for Faust would acknowledge it."""
+        try:
+            await self.loop.process(batch, acknowledge=acknowledge)
+        except Exception as fault:  # noqa: BLE001  the one place that must not let it pass
+            self.loop.fail(fault)
+
+    async def stop(self) -> None:
+        """Close everything, after Faust has given the partitions up."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for part in (self._context, self._activity, self._events, self._producer):
+            await part.stop()
+        await self._redis.aclose()
+
+    async def _agreed_partitions(self) -> int:
+        found = {topic: await self._events.partitions(topic) for topic in (EVENTS, *SAME_PARTITIONS)}
+        missing = [topic for topic, count in found.items() if not count]
+        if missing:
+            raise WrongTopics(f"missing: {', '.join(missing)}; `churnwatch topics` creates them")
+        if len(set(found.values())) > 1:
+            counts = ", ".join(f"{topic} {count}" for topic, count in found.items())
+            raise WrongTopics(f"these topics must have as many partitions as {EVENTS}: {counts}")
+        return found[EVENTS]
+
+    def _ticker(self) -> Ticker:
+        return Ticker(
+            self._producer,
+            owned=self.loop.states,
+            context=lambda: self._context.offset,
+            now_ms=clock.now_ms,
+            fewest_ms=int(self._settings.scorer_tick_s * 1000),
+        )
+
+    async def _lag(self) -> None:
+        while True:
+            self.loop.report_lag(await self._events.ends(list(self.loop.states())))
+            await asyncio.sleep(LAG_S)
+
+    async def _ops(self) -> None:
+        await serve_ops(self._ready, host=self._settings.scorer_host, port=self._settings.scorer_port)
+
+    async def _ready(self) -> Mapping[str, bool]:
+        return {"state": self.loop.ready}
+
+
+def faust_app(  # noqa: PLR0913  what Faust must be told
+    name: str,
+    *,
+    brokers: str,
+    data: Path,
+    owner: Owner,
+    process: Process,
+    topic: str = EVENTS,
+    poll_records: int = 5000,
+    session_s: float = 10.0,
+    instance: str | None = None,
+    closing: Callable[[], Coroutine[Any, Any, None]] | None = None,
+) -> BatchApp:
+    """Return a Faust app that hands the batches of a topic to `process` one after the other.
+
+    `process` gets the batch and the function that acknowledges it. Raises FeedMismatch when Faust has changed.
+    """
+    check_faust()
+    data.mkdir(parents=True, exist_ok=True)
+    app = BatchApp(
+        name,
+        broker=[f"kafka://{broker.strip()}" for broker in brokers.split(",")],
+        datadir=data / name,
+        store="memory://",
+        web_enabled=False,
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        table_standby_replicas=0,
+        stream_wait_empty=False,
+        stream_recovery_delay=0,
+        broker_max_poll_records=poll_records,
+        broker_commit_interval=1.0,
+        broker_session_timeout=session_s,
+        broker_heartbeat_interval=session_s / 4,
+        broker_request_timeout=max(REQUEST_TIMEOUT_S, session_s),
+        broker_rebalance_timeout=30.0,
+        # positions are sought to explicitly; this only decides what is prefetched before that
+        consumer_auto_offset_reset="earliest",
+        consumer_group_instance_id=instance,
+    )
+    app.owner = owner
+    app.closing = closing
+    schema = BatchSchema(key_type=bytes, value_type=bytes)
+    channel = app.topic(topic, maxsize=QUEUED_BATCHES, schema=schema)
+
+    @app.agent(channel, concurrency=1, name="score")
+    async def score(stream: faust.StreamT[Any]) -> None:
+        async for event in cast("faust.Stream[Batch]", stream).noack().events():
+            await process(event.value, event.ack)
+
+    return app
+
+
+def seed_of(key: bytes) -> int:
+    """Return the seed of the hashes in the state: senders choose ids, so nobody may foresee collisions."""
+    return int.from_bytes(hashlib.sha256(b"scorer state\0" + key).digest()[:8], "big")
+
+
+async def _started(settings: ScorerSettings, bundle: Bundle) -> Scorer:
+    scorer = Scorer(settings, bundle)  # inside the loop: Kafka's clients bind to it when they are made
+    await scorer.start()
+    return scorer
+
+
+def run(settings: ScorerSettings, bundle: Bundle) -> None:
+    """Run the Faust worker in this process until told to stop; never returns."""
+    event_loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(event_loop)
+    try:
+        scorer = event_loop.run_until_complete(_started(settings, bundle))
+    except Exception as fault:
+        log.exception("start_failed")
+        raise SystemExit(f"churnwatch scorer: {fault}") from None
+    app = faust_app(
+        GROUP,
+        brokers=settings.kafka,
+        data=settings.data / "scorer",
+        owner=scorer.loop,
+        process=scorer.process,
+        poll_records=settings.scorer_poll_records,
+        session_s=settings.scorer_session_s,
+        instance=settings.scorer_instance or None,
+        closing=scorer.stop,
+    )
+    worker = app.Worker(loop=event_loop, override_logging=False, redirect_stdouts=False, quiet=True)
+    worker.spinner = None
+    try:
+        worker.execute_from_commandline()
+    except SystemExit as ended:
+        if ended.code:
+            end_process(Exit.UNPLANNED, fault="faust stopped with a failure")
+        raise

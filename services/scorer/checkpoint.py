@@ -1,0 +1,226 @@
+"""Keep the state of partitions in `churn.activity.v1` as a rolling checkpoint, and read it back.
+
+    offsets   [ cycle j ............ marker ][ cycle k ............ marker ][ cycle k+1 .....
+    kept      from here on, once the marker of k is durable    recovery reads from the start of k
+
+A cycle is every chunk of a partition, each under its own `upto`, spread over seconds between batches; its marker is
+written after all its chunks are durable. A chunk is sent only when the outputs of everything it contains are durable.
+"""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.records_to_delete import RecordsToDelete
+from aiokafka.errors import KafkaError
+
+from services.scorer import metrics
+from services.scorer.core import chunks
+from services.scorer.core.step import Partition
+from shared.contracts.topics import ACTIVITY
+
+MOST_BYTES_PER_S: Final = 40_000_000
+QUIET_S: Final = 300.0
+"""Between cycles when only ticks came: their replay takes no time."""
+POLL_MS: Final = 200
+FETCH_BYTES: Final = 8 << 20
+FETCH_WAIT_MS: Final = 50
+ASSUMED_CHUNKS: Final = 50
+NO_CYCLE: Final = -1
+WRITER: Final = uuid.uuid4().hex[:8]
+"""Tells our cycles from those of another process that still believes it owns the partition."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """What the topic held of a partition: no state if there is no complete cycle; `end` is the log end then."""
+
+    state: Partition | None
+    end: int
+    first: int = NO_CYCLE
+    """First offset of the cycle the state came from."""
+
+
+class Budget:
+    """Bytes a second that all partitions of a process share."""
+
+    def __init__(self, bytes_per_s: int = MOST_BYTES_PER_S) -> None:
+        self._bytes_per_s = bytes_per_s
+        self._free_at = 0.0
+
+    async def spend(self, size: int) -> None:
+        """Return when `size` bytes may be written."""
+        now = time.monotonic()
+        self._free_at = max(self._free_at, now) + size / self._bytes_per_s
+        await asyncio.sleep(max(0.0, self._free_at - size / self._bytes_per_s - now))
+
+
+class Activity:
+    """The topic itself: reads, writes and trims it. Owns two consumers and an admin client.
+
+    Ends are asked for by a consumer that reads nothing: behind a fetch the broker would answer half a second later.
+    """
+
+    def __init__(self, bootstrap: str, producer: AIOKafkaProducer) -> None:
+        self._offsets = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False)
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=bootstrap,
+            group_id=None,
+            enable_auto_commit=False,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
+            auto_offset_reset="none",
+            max_partition_fetch_bytes=FETCH_BYTES,
+        )
+        self._admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+        self._producer = producer
+        self._reading = asyncio.Lock()
+        self.budget = Budget()
+
+    async def start(self) -> None:
+        for client in (self._offsets, self._consumer, self._admin):
+            await client.start()
+
+    async def stop(self) -> None:
+        await self._offsets.stop()
+        await self._consumer.stop()
+        await self._admin.close()
+
+    async def end(self, partition: int) -> int:
+        """Return the log end of a partition."""
+        return (await self._span(partition))[1]
+
+    async def write(self, partition: int, value: bytes) -> int:
+        """Append a record and return its offset once it is durable."""
+        await self.budget.spend(len(value))
+        sent = await self._producer.send_and_wait(ACTIVITY, value=value, partition=partition)
+        metrics.CHECKPOINT_BYTES.inc(len(value))
+        return int(sent.offset)
+
+    async def trim(self, partition: int, *, before: int) -> None:
+        """Delete what lies before an offset; a failure is logged and made up for by the next cycle."""
+        try:
+            await self._admin.delete_records({TopicPartition(ACTIVITY, partition): RecordsToDelete(before)})
+        except (KafkaError, OSError, TimeoutError) as fault:
+            log.warning("checkpoint_trim_failed", partition=partition, before=before, fault=repr(fault))
+
+    async def load(self, partition: int, *, partitions: int, seed: int, progress: Callable[[], None]) -> Loaded:
+        """Read the last complete cycle and what follows it, and rebuild the state from it.
+
+        `progress` is called whenever records came. Raises what `restore` raises when a chunk is damaged.
+        """
+        async with self._reading:
+            records, end = await self._read(partition, progress)
+        first = _first_of_last_cycle(records)
+        if first == NO_CYCLE:
+            return Loaded(state=None, end=end)
+        values = [value for offset, value in records if offset >= first]
+        state = await asyncio.to_thread(chunks.restore, values, partition=partition, partitions=partitions, seed=seed)
+        return Loaded(state=state, end=end, first=first)
+
+    async def _read(self, partition: int, progress: Callable[[], None]) -> tuple[list[tuple[int, bytes]], int]:
+        start, end = await self._span(partition)
+        records: list[tuple[int, bytes]] = []
+        if start == end:
+            return records, end
+        tp = TopicPartition(ACTIVITY, partition)
+        self._consumer.assign([tp])
+        self._consumer.seek(tp, start)
+        while await self._consumer.position(tp) < end:
+            for record in (await self._consumer.getmany(tp, timeout_ms=POLL_MS)).get(tp, ()):
+                progress()
+                if record.value is not None:
+                    records.append((record.offset, record.value))
+        self._consumer.unsubscribe()  # or it would go on fetching what we write
+        return records, end
+
+    async def _span(self, partition: int) -> tuple[int, int]:
+        tp = TopicPartition(ACTIVITY, partition)
+        starts = await self._offsets.beginning_offsets([tp])
+        ends = await self._offsets.end_offsets([tp])
+        return int(starts[tp]), int(ends[tp])
+
+
+class Cycles:
+    """The rolling checkpoint of one partition while it is ours.
+
+    `durable` waits until the outputs up to an offset are durable. `end` is the offset after the last record written
+    by us: as long as the log ends there, nobody else wrote, and the state may be kept over a rebalance.
+    """
+
+    def __init__(
+        self,
+        activity: Activity,
+        state: Partition,
+        *,
+        loaded: Loaded,
+        durable: Callable[[int], Awaitable[None]],
+        cycle_s: float,
+    ) -> None:
+        self.end = loaded.end
+        self._activity = activity
+        self._state = state
+        self._partition = state.partition
+        self._durable = durable
+        self._cycle_s = cycle_s
+        self.first = loaded.first
+        self._chunks = ASSUMED_CHUNKS
+        self._closed_at = time.monotonic()
+        self._known = (state.position, _events(state))
+
+    async def run(self) -> None:
+        """Write cycles until cancelled; a cycle cut short is simply no cycle."""
+        while True:
+            await asyncio.sleep(self._cycle_s / 10)
+            if self._is_due():
+                await self._cycle()
+
+    def _is_due(self) -> bool:
+        waited_s = time.monotonic() - self._closed_at
+        position, events = self._known
+        if _events(self._state) != events:
+            return waited_s >= self._cycle_s
+        return self._state.position != position and waited_s >= max(QUIET_S, self._cycle_s)
+
+    async def _cycle(self) -> None:
+        known = (self._state.position, _events(self._state))
+        cycle = chunks.begin(self._state, writer=WRITER)
+        first, written = self.end, 0
+        while (records := cycle.next(self._state)) is not None:
+            await self._durable(self._state.position)
+            offsets = [await self._write(record) for record in records]
+            first = offsets[0] if written == 0 else first
+            written += 1
+            await asyncio.sleep(self._cycle_s / max(self._chunks, 1))
+        await self._durable(self._state.position)
+        await self._write(cycle.marker(first_record=first, previous=self.first))
+        before, self.first = self.first, first
+        self._known, self._chunks, self._closed_at = known, written, time.monotonic()
+        metrics.CHECKPOINT_AT.labels(str(self._partition)).set_to_current_time()
+        if before != NO_CYCLE:
+            await self._activity.trim(self._partition, before=before)
+
+    async def _write(self, value: bytes) -> int:
+        offset = await self._activity.write(self._partition, value)
+        self.end = offset + 1
+        return offset
+
+
+def _events(state: Partition) -> int:
+    counts = state.counts
+    return sum(number for fate, number in counts.items() if fate != "ticks")
+
+
+def _first_of_last_cycle(records: Sequence[tuple[int, bytes]]) -> int:
+    """Return the first offset of the complete cycle with the highest base: a stale writer's may come later."""
+    markers = [chunks.read_marker(value) for _, value in records if chunks.kind_of(value) == "marker"]
+    held = records[0][0] if records else 0
+    whole = [marker for marker in markers if marker.first_record >= held]
+    return max(whole, key=lambda marker: marker.base).first_record if whole else NO_CYCLE

@@ -1,0 +1,79 @@
+"""Judge whether the event log still holds what a state needs: a lost offset is an error, never a silent jump."""
+
+from collections.abc import Collection, Mapping
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from shared.contracts.topics import EVENTS
+
+
+class OffsetLost(RuntimeError):
+    """Events that a state still needs are not in the log; the message names the remedy."""
+
+
+class EventLog:
+    """Where the log of each partition begins and ends. Owns a consumer and an admin client."""
+
+    def __init__(self, bootstrap: str, *, group: str) -> None:
+        self._consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False)
+        self._admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+        self._group = group
+
+    async def start(self) -> None:
+        await self._consumer.start()
+        await self._admin.start()
+
+    async def stop(self) -> None:
+        await self._consumer.stop()
+        await self._admin.close()
+
+    async def partitions(self, topic: str) -> int:
+        """Return how many partitions a topic has, 0 if it doesn't exist."""
+        topics = await self._admin.describe_topics([topic])
+        return sum(len(found["partitions"]) for found in topics if not found["error_code"])
+
+    async def ends(self, partitions: Collection[int]) -> Mapping[int, int]:
+        """Return the log end of each partition, by number."""
+        tps = [TopicPartition(EVENTS, partition) for partition in partitions]
+        ends = await self._consumer.end_offsets(tps) if tps else {}
+        return {tp.partition: int(end) for tp, end in ends.items()}
+
+    async def first_start(self, partition: int) -> int:
+        """Return where a partition without a checkpoint begins.
+
+        Raises OffsetLost when this group was further once and the log does not reach back to its beginning.
+        """
+        begin, _ = await self._span(partition)
+        tp = TopicPartition(EVENTS, partition)
+        committed = (await self._admin.list_consumer_group_offsets(self._group, partitions=[tp])).get(tp)
+        if begin > 0 and committed is not None and committed.offset > 0:
+            raise OffsetLost(
+                f"{EVENTS}/{partition}: the checkpoint is gone and the log begins at {begin}: restore"
+                f" churn.activity.v1, or accept the loss by deleting the group {self._group!r} and starting again"
+            )
+        return begin
+
+    async def check_position(self, partition: int, *, position: int) -> None:
+        """Raise OffsetLost unless the log holds `position` or ends there."""
+        begin, end = await self._span(partition)
+        if not begin <= position <= end:
+            raise OffsetLost(
+                f"{EVENTS}/{partition}: the state continues at offset {position}, but the log holds {begin} to {end}:"
+                " restore the topic, or empty churn.activity.v1 and delete the group to begin anew"
+            )
+
+    async def check_not_lost(self, partition: int, *, position: int) -> None:
+        """Raise OffsetLost when retention overtook us; a gap left by a transaction is no loss."""
+        begin, _ = await self._span(partition)
+        if begin > position:
+            raise OffsetLost(
+                f"{EVENTS}/{partition}: events {position} to {begin - 1} were deleted before they were scored:"
+                " raise the topic's retention; then empty churn.activity.v1 and delete the group to begin anew"
+            )
+
+    async def _span(self, partition: int) -> tuple[int, int]:
+        tp = TopicPartition(EVENTS, partition)
+        begins = await self._consumer.beginning_offsets([tp])
+        ends = await self._consumer.end_offsets([tp])
+        return int(begins[tp]), int(ends[tp])

@@ -1,0 +1,252 @@
+"""Carry batches through the core and its effects outside, in the order that survives any crash.
+
+    fold in the state  ->  outputs durable in Kafka  ->  checkpoint chunks, acknowledgement
+                                                     ->  Redis, which nothing waits for
+
+The only place that acknowledges, and the owner of the state of the partitions assigned to this process. Whatever
+nobody planned for ends the process: after a fold there is no way back but a restart.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, NoReturn
+
+import structlog
+
+from services.scorer import metrics
+from services.scorer.checkpoint import Activity, Cycles, Loaded
+from services.scorer.context import Context, named_context
+from services.scorer.core.batch import Batch
+from services.scorer.core.step import Fate, Outputs, Partition, step
+from services.scorer.eventlog import EventLog
+from services.scorer.fence import Exit, Fence, end_process
+from services.scorer.lane import Decided, Lane
+from services.scorer.mirror import Mirror
+from services.scorer.outputs import KafkaOutputs
+from shared.health_store import HealthStore
+
+RELEASE_TIMEOUT_S: Final = 5.0
+MIRROR_TIMEOUT_S: Final = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owned:
+    """A partition that is ours: its state, and the tasks that serve it."""
+
+    state: Partition
+    lane: Lane
+    cycles: Cycles
+    mirror: Mirror
+    tasks: list[asyncio.Task[None]]
+    reported: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """The state of a partition given up in good order, usable as long as nobody else wrote a checkpoint."""
+
+    state: Partition
+    loaded: Loaded
+
+
+@dataclass(slots=True, kw_only=True)
+class Shape:
+    """What partitions are made with."""
+
+    partitions: int
+    seed: int
+    cycle_s: float
+
+
+@dataclass(kw_only=True)
+class Loop:
+    """The effect loop of one process."""
+
+    shape: Shape
+    context: Context
+    events: EventLog
+    activity: Activity
+    outputs: KafkaOutputs
+    store: HealthStore
+    now_ms: Callable[[], int]
+    stall_s: float
+    end: Callable[..., NoReturn] = end_process
+    fence: Fence = field(init=False)
+    _owned: dict[int, Owned] = field(default_factory=dict)
+    _kept: dict[int, Kept] = field(default_factory=dict)
+    _loading: dict[int, float] = field(default_factory=dict)
+    _expected: frozenset[int] | None = None
+
+    def __post_init__(self) -> None:
+        self.fence = Fence(
+            stall_s=self.stall_s,
+            oldest_unacked=self._oldest_unacked,
+            oldest_recovery=self._oldest_recovery,
+            end=self.end,
+        )
+
+    @property
+    def ready(self) -> bool:
+        """Whether the state of every partition assigned is there."""
+        return self._expected is not None and self._expected <= self._owned.keys()
+
+    def states(self) -> Mapping[int, Partition]:
+        """Return the state of every partition that is ours, by number."""
+        return {partition: owned.state for partition, owned in self._owned.items()}
+
+    async def process(self, batch: Batch, *, acknowledge: Callable[[], object]) -> None:
+        """Fold a batch and hand its outputs on. A batch of a partition that is not ours any more is left alone."""
+        owned = self._owned.get(batch.partition)
+        if owned is None:
+            return
+        await owned.lane.room()
+        await self.context.reach(named_context(batch))
+        if int(batch.offsets[0]) > owned.state.position:
+            await self.events.check_not_lost(batch.partition, position=owned.state.position)
+        if self._owned.get(batch.partition) is not owned:
+            return
+        self.fence.check()
+        # from here to the lane nothing may wait: a state ahead of its outputs must not be given up
+        began = time.perf_counter()
+        ticks = owned.state.counts[Fate.TICK]
+        outputs = step(owned.state, batch, bundle_at=self.context.bundle_at)
+        phase = "tick" if owned.state.counts[Fate.TICK] > ticks else "fold"
+        metrics.STEP.labels(phase).observe(time.perf_counter() - began)
+        self._report(owned)
+        owned.lane.put(Decided(batch=batch, outputs=outputs, position=owned.state.position, acknowledge=acknowledge))
+
+    def expect(self, partitions: Collection[int]) -> None:
+        """Note which partitions are assigned and will be taken one after the other."""
+        self._expected = frozenset(partitions)
+
+    async def take(self, partition: int) -> int:
+        """Make the state of an assigned partition ready: kept, from the checkpoint, or new. Return where to go on."""
+        began = time.monotonic()
+        self._progress(partition)
+        metrics.RECOVERY_ACTIVE.set(len(self._loading))
+        try:
+            kept = await self._take_kept(partition)
+            state, loaded = kept or await self._load(partition)
+            await self.events.check_position(partition, position=state.position)
+        finally:
+            self._loading.pop(partition, None)
+            metrics.RECOVERY_ACTIVE.set(len(self._loading))
+        metrics.RECOVERY.observe(time.monotonic() - began)
+        self._own(partition, state, loaded)
+        log.info(
+            "partition_taken",
+            partition=partition,
+            position=state.position,
+            accounts=state.accounts,
+            source="kept" if kept else "checkpoint" if loaded.state else "log",
+        )
+        return state.position
+
+    async def release(self) -> None:
+        """Finish what is in hand and give every partition up; what isn't durable in five seconds is forgotten."""
+        released, self._owned = self._owned, {}
+        try:
+            async with asyncio.timeout(RELEASE_TIMEOUT_S):
+                for owned in released.values():
+                    await owned.lane.until_durable(owned.state.position)
+        except TimeoutError:
+            log.warning("release_unfinished", partitions=sorted(released))
+        for partition, owned in released.items():
+            await owned.mirror.drained(MIRROR_TIMEOUT_S)
+            await _cancel(owned.tasks)
+            if owned.lane.durable >= owned.state.position:
+                loaded = Loaded(state=owned.state, end=owned.cycles.end, first=owned.cycles.first)
+                self._kept[partition] = Kept(state=owned.state, loaded=loaded)
+            metrics.LAG.remove(str(partition))
+        metrics.OWNED.set(0)
+
+    def fail(self, fault: BaseException) -> None:
+        """End the process: nobody planned for this."""
+        log.error("unplanned", exc_info=fault)
+        self.end(Exit.UNPLANNED, fault=repr(fault))
+
+    def report_lag(self, ends: Mapping[int, int]) -> None:
+        """Set the gauges that follow from the log ends of our partitions."""
+        for partition, owned in self._owned.items():
+            if partition in ends:
+                metrics.LAG.labels(str(partition)).set(max(0, ends[partition] - owned.state.position))
+        metrics.ACCOUNTS.set(sum(owned.state.accounts for owned in self._owned.values()))
+
+    def start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Run a task whose failure ends the process."""
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(self._on_done)
+        return task
+
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (fault := task.exception()) is not None:
+            self.fail(fault)
+
+    async def _take_kept(self, partition: int) -> tuple[Partition, Loaded] | None:
+        kept = self._kept.pop(partition, None)
+        if kept is None or await self.activity.end(partition) != kept.loaded.end:
+            return None
+        return kept.state, kept.loaded
+
+    async def _load(self, partition: int) -> tuple[Partition, Loaded]:
+        shape = self.shape
+        loaded = await self.activity.load(
+            partition, partitions=shape.partitions, seed=shape.seed, progress=lambda: self._progress(partition)
+        )
+        if loaded.state is not None:
+            return loaded.state, loaded
+        state = Partition.empty(partition=partition, partitions=shape.partitions, seed=shape.seed)
+        state.position = await self.events.first_start(partition)
+        return state, loaded
+
+    def _own(self, partition: int, state: Partition, loaded: Loaded) -> None:
+        mirror = Mirror(self.store)
+        lane = Lane(lambda decided: self._perform(decided, mirror), position=state.position)
+        cycles = Cycles(
+            self.activity,
+            state,
+            loaded=loaded,
+            durable=lane.until_durable,
+            cycle_s=self.shape.cycle_s,
+        )
+        tasks = [
+            self.start(work, f"{name}-{partition}")
+            for name, work in (("lane", lane.run()), ("cycles", cycles.run()), ("mirror", mirror.run()))
+        ]
+        reported = dict(state.counts)
+        self._owned[partition] = Owned(
+            state=state, lane=lane, cycles=cycles, mirror=mirror, tasks=tasks, reported=reported
+        )
+        metrics.OWNED.set(len(self._owned))
+
+    async def _perform(self, decided: Decided, mirror: Mirror) -> None:
+        outputs: Outputs = decided.outputs
+        await self.outputs.send(decided.batch, outputs)
+        mirror.put(outputs.healths)
+        age_ms = self.now_ms() - int(decided.batch.timestamps[0])
+        metrics.EVENT_AGE.observe(max(0, age_ms) / 1000)
+
+    def _report(self, owned: Owned) -> None:
+        for fate, count in owned.state.counts.items():
+            metrics.RECORDS.labels(fate).inc(count - owned.reported.get(fate, 0))
+            owned.reported[fate] = count
+
+    def _progress(self, partition: int) -> None:
+        self._loading[partition] = time.monotonic()
+
+    def _oldest_unacked(self) -> float | None:
+        waiting = [owned.lane.oldest for owned in list(self._owned.values())]
+        return min((began for began in waiting if began is not None), default=None)
+
+    def _oldest_recovery(self) -> float | None:
+        return min(list(self._loading.values()), default=None)
+
+
+async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
