@@ -116,6 +116,23 @@ async def create_topics(
     return [topic.name for topic in missing]
 
 
+async def partitions(bootstrap: str, topic: str) -> Sequence[int]:
+    """Return the partition numbers of a topic as the broker has them now; raise KafkaProblem when there is none.
+
+    A consumer's own `partitions_for_topic` knows only topics it is subscribed to.
+    """
+    client = AIOKafkaClient(bootstrap_servers=bootstrap)
+    try:
+        await client.bootstrap()
+        metadata = await client.fetch_all_metadata()
+    finally:
+        await client.close()
+    numbers = metadata.partitions_for_topic(topic)
+    if not numbers:
+        raise KafkaProblem(f"topic {topic!r} does not exist; `churnwatch topics` creates it")
+    return sorted(numbers)
+
+
 async def read_to_end(
     bootstrap: str,
     topic: str,
@@ -139,7 +156,7 @@ async def read_to_end(
     )
     await consumer.start()
     try:
-        numbers = await _partitions(bootstrap, topic) if partition is None else [partition]
+        numbers = [partition] if partition is not None else await partitions(bootstrap, topic)
         spans = await _spans(consumer, topic, partitions=numbers, from_offset=from_offset)
         consumer.assign(list(spans))
         for tp, (start, _) in spans.items():
@@ -175,19 +192,6 @@ async def _drain(
         if unread and loop.time() - last_news > stall_timeout_s:
             names = ", ".join(f"{tp.topic}/{tp.partition} at {reached[tp]}" for tp in unread)
             raise KafkaStalled(f"no records for {stall_timeout_s:g} s: {names}")
-
-
-async def _partitions(bootstrap: str, topic: str) -> Sequence[int]:
-    client = AIOKafkaClient(bootstrap_servers=bootstrap)
-    try:
-        await client.bootstrap()
-        metadata = await client.fetch_all_metadata()
-    finally:
-        await client.close()
-    numbers = metadata.partitions_for_topic(topic)
-    if not numbers:
-        raise KafkaProblem(f"topic {topic!r} does not exist; `churnwatch topics` creates it")
-    return sorted(numbers)
 
 
 async def _wait_for_leaders(bootstrap: str, topics: Sequence[Topic]) -> None:
