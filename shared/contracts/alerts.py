@@ -56,8 +56,15 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     delivered_revision: int
     handle: str | None = None
     attempts: int = 0
+    """Calls since the last one that succeeded."""
     error: str | None = None
     note: str | None = None
+    """Why this delivery exists though no route asked for it: `no_owner`, `unknown_owner`, `unreachable`."""
+    intended_at: int = 0
+    """Wall time (epoch ms) at which `revision` was intended."""
+    reply_revision: int = 0
+    """The revision that calls for a thread reply which mentions the person; 0 is none."""
+    replied_revision: int = 0
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +92,10 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     acknowledged_at: int | None = None
     positions: dict[str, int] = {}
     """Highest offset of `churn.risk.v1` and `churn.commands.v1` contained, by `topic/partition`."""
+    forgotten: list[str] = []
+    """Episodes of the account's earlier alerts, the newest last: a replay does not open them again."""
+    earlier: list["Alert"] = []
+    """Ended alerts of the account that still have something to be told."""
 
 
 class CommandKind(StrEnum):

@@ -1,0 +1,237 @@
+"""Serve accounts and alerts over HTTP, and take acknowledgements, which are durable before they are answered."""
+
+import base64
+import binascii
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+import msgspec
+from fastapi import APIRouter, Body, Depends, Header, Query, Request, Response
+from pydantic import BaseModel, ConfigDict
+from pydantic import Field as Limited
+
+from services.alerts.answer import Problem, Refused, answer
+from services.alerts.book import Book
+from services.alerts.core.alert import OPEN_STATES
+from shared.contracts.alerts import Alert, AlertState, Command, CommandKind
+from shared.contracts.health import AccountHealth, Band
+from shared.contracts.partition import partition_of
+from shared.contracts.topics import PARTITIONS
+from shared.health_store import BadCursor, Filter, HealthStore, Point, Sort
+from shared.keys import KeyRecord, Scope
+
+MOST: Final = 500
+INTERNAL: Final = frozenset({"positions", "forgotten", "earlier"})
+AlertView = msgspec.defstruct(
+    "AlertView",
+    [(field.name, field.type) for field in msgspec.structs.fields(Alert) if field.name not in INTERNAL],
+    kw_only=True,
+)
+
+
+class AccountDetail(AccountHealth, frozen=True, kw_only=True):
+    """The health of an account with its history (changes and one point a day) and the id of its open alert."""
+
+    history: list[Point]
+    alert: str | None
+
+
+class AccountPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Some accounts, and what to pass as `cursor` for the next ones; null at the end."""
+
+    accounts: list[AccountHealth]
+    cursor: str | None
+
+
+class AlertPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Some alerts, the last changed first, and what to pass as `cursor` for the next ones; null at the end."""
+
+    alerts: list[AlertView]  # type: ignore[valid-type]  # made from Alert above
+    cursor: str | None
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+    """A command that is durable; it takes effect within seconds."""
+
+    command: str
+    alert: str
+
+
+class Acknowledgement(BaseModel):
+    """Who acknowledges, and what they say."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    by: str | None = Limited(None, max_length=200)
+    text: str | None = Limited(None, max_length=1000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Api:
+    """What answering stands on, passed in by the composition root. `send` returns when a command is durable."""
+
+    store: HealthStore
+    book: Book
+    find_key: Callable[[str], KeyRecord | None]
+    loaded: Callable[[], bool]
+    send: Callable[[Command], Awaitable[None]]
+    now_ms: Callable[[], int]
+    new_id: Callable[[], str]
+
+
+SCHEMAS: Final = (AccountPage, AccountDetail, AlertPage, AlertView, Accepted, Problem)
+
+
+def router(api: Api) -> APIRouter:
+    """Return the routes of the API."""
+    routes = APIRouter(prefix="/v1")
+    reads = Depends(_allowed(api, Scope.READ))
+    acts = _allowed(api, Scope.ACT)
+
+    @routes.get("/accounts", dependencies=[reads], responses=_answers(AccountPage))
+    async def list_accounts(  # noqa: PLR0913, PLR0917  each is a query parameter
+        band: Band | None = None,
+        owner: Annotated[str | None, Query(max_length=320)] = None,
+        segment: Annotated[str | None, Query(max_length=200)] = None,
+        sort: Sort = Sort.HEALTH,
+        limit: Annotated[int, Query(ge=1, le=MOST)] = 50,
+        cursor: Annotated[str | None, Query(max_length=1000)] = None,
+    ) -> Response:
+        """List accounts: worst health first (`unknown` last), largest ARR first, or by name."""
+        where = Filter(band=band, owner=owner, segment=segment)
+        try:
+            page = await api.store.page(where=where, sort=sort, limit=limit, cursor=cursor)
+        except BadCursor as fault:
+            raise Refused(400, "bad_cursor", str(fault)) from fault
+        return answer(AccountPage(accounts=list(page.healths), cursor=page.cursor))
+
+    @routes.get("/accounts/{account:path}", dependencies=[reads], responses=_answers(AccountDetail, 404))
+    async def get_account(account: str) -> Response:
+        """Return one account's health, contributions, open episodes, history and open alert."""
+        health = await api.store.get(account)
+        if health is None:
+            raise await _absent(api, account)
+        alert = api.book.of(account)
+        history = await api.store.history(account)
+        known = msgspec.structs.asdict(health)
+        return answer(AccountDetail(**known, history=history, alert=alert.id if alert else None))
+
+    @routes.get("/alerts", dependencies=[reads], responses=_answers(AlertPage))
+    async def list_alerts(
+        state: AlertState | None = None,
+        limit: Annotated[int, Query(ge=1, le=MOST)] = 50,
+        cursor: Annotated[str | None, Query(max_length=200)] = None,
+    ) -> Response:
+        """List the newest alert of every account, the last changed first."""
+        alerts = api.book.page(state, after=_read_cursor(cursor), limit=limit)
+        following = f"{alerts[-1].changed_at}.{alerts[-1].id}" if len(alerts) == limit else None
+        return answer({"alerts": [_view(alert) for alert in alerts], "cursor": following})
+
+    @routes.get("/alerts/{alert_id}", dependencies=[reads], responses=_answers(AlertView, 404))
+    async def get_alert(alert_id: str) -> Response:
+        """Return one alert with its reasons and deliveries."""
+        return answer(_view(_alert(api, alert_id)))
+
+    @routes.post("/alerts/{alert_id}/ack", status_code=202, responses=_answers(Accepted, 404, 409, status=202))
+    async def acknowledge(
+        alert_id: str,
+        key: Annotated[KeyRecord, Depends(acts)],
+        said: Annotated[Acknowledgement | None, Body()] = None,
+        idempotency_key: Annotated[str | None, Header(min_length=8, max_length=64)] = None,
+    ) -> Response:
+        """Acknowledge an open alert. Repeating it is harmless."""
+        alert = _alert(api, alert_id)
+        if alert.state not in OPEN_STATES:
+            raise Refused(409, "not_open", f"alert {alert_id} is {alert.state}")
+        command = Command(
+            id=idempotency_key or api.new_id(),
+            kind=CommandKind.ACK,
+            alert=alert.id,
+            account=alert.account,
+            by=(said.by if said else None) or f"key {key.id}",
+            at=api.now_ms(),
+            text=said.text if said else None,
+        )
+        await api.send(command)
+        return answer(Accepted(command=command.id, alert=alert.id), status=202)
+
+    return routes
+
+
+def _allowed(api: Api, scope: Scope) -> Callable[[Request], Awaitable[KeyRecord]]:
+    async def allowed(request: Request) -> KeyRecord:
+        if not api.loaded():
+            raise Refused(503, "starting", "keys and alerts are still being read", retry_after_s=2)
+        key = api.find_key(_presented(request.headers.get("authorization", "")))
+        if key is None:
+            raise Refused(401, "unauthorized", "no valid key: send it as a bearer token")
+        if scope not in key.scopes:
+            raise Refused(403, "scope", f"this key has no scope {scope.value!r}")
+        return key
+
+    return allowed
+
+
+def _presented(authorization: str) -> str:
+    """Return the key out of `Bearer <key>` or `Basic <key>:`, or nothing."""
+    kind, _, rest = authorization.partition(" ")
+    if kind.lower() == "bearer":
+        return rest.strip()
+    if kind.lower() == "basic":
+        try:
+            return base64.b64decode(rest.strip(), validate=True).decode().partition(":")[0]
+        except (binascii.Error, ValueError):
+            return ""
+    return ""
+
+
+async def _absent(api: Api, account: str) -> Refused:
+    """Return what to say of an account that Redis doesn't hold: unknown only if Redis is known to be complete."""
+    filled = await api.store.filled()
+    if partition_of(account.encode(), partitions=PARTITIONS) in filled:
+        return Refused(404, "unknown_account", f"no account {account!r}")
+    return Refused(503, "not_filled", "health is still being written; the account may exist", retry_after_s=5)
+
+
+def _alert(api: Api, alert_id: str) -> Alert:
+    alert = api.book.get(alert_id)
+    if alert is None:
+        raise Refused(404, "unknown_alert", f"no alert {alert_id!r}")
+    return alert
+
+
+def _view(alert: Alert) -> dict[str, Any]:
+    values: dict[str, Any] = msgspec.to_builtins(alert)
+    return {name: value for name, value in values.items() if name not in INTERNAL}
+
+
+def _read_cursor(cursor: str | None) -> tuple[int, str] | None:
+    if cursor is None:
+        return None
+    at, _, alert_id = cursor.partition(".")
+    if not at.isdigit() or not alert_id:
+        raise Refused(400, "bad_cursor", "no listing gave this cursor")
+    return int(at), alert_id
+
+
+def _answers(shape: type, *errors: int, status: int = 200) -> dict[int | str, dict[str, Any]]:
+    """Describe the answers of a route for OpenAPI; the shapes themselves are added by `openapi.py`."""
+    refusals: dict[int | str, dict[str, Any]] = {
+        code: {"description": _MEANING[code], **_content(Problem)} for code in (401, 403, 422, 503, *errors)
+    }
+    return {status: {"description": "Done", **_content(shape)}, **refusals}
+
+
+_MEANING: Final = {
+    401: "No valid key",
+    403: "The key lacks the scope",
+    404: "There is no such thing",
+    409: "The alert is not open any more",
+    422: "A parameter or the body is not as described",
+    503: "Not ready, or Redis or Kafka is away; safe to repeat",
+}
+
+
+def _content(shape: type) -> dict[str, Any]:
+    return {"content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{shape.__name__}"}}}}

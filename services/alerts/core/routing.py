@@ -1,0 +1,169 @@
+"""Decide whether an alert is told, where and why: a tree of routes over segment, severity, rule and owner."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Literal
+
+import msgspec
+
+from shared.contracts.alerts import Alert
+from shared.contracts.risk import Severity
+
+OWNER: Final = "owner"
+"""As a target: the owner of the account, whoever that is."""
+
+
+class ChannelName(StrEnum):
+    """A way to reach people."""
+
+    SLACK = "slack"
+    MAIL = "mail"
+
+
+class Why(StrEnum):
+    """Why an alert is told, or not."""
+
+    ROUTED = "routed"
+    STANDING = "standing"
+    """Everything in it was true before judging began: nothing happened that deserves an interruption."""
+    MUTED = "muted"
+    """The route that matched has no receivers."""
+
+
+class Note(StrEnum):
+    """Why a message lies where it lies though no route asked for it; the reader is told."""
+
+    NO_OWNER = "no_owner"
+    UNKNOWN_OWNER = "unknown_owner"
+    """The owner is nobody Slack, or the list of people, knows."""
+    UNREACHABLE = "unreachable"
+    """The place it was meant for can't be reached."""
+
+
+class Match(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an alert must be like; each list means one of, an absent one means any."""
+
+    segment: list[str] | None = None
+    severity: list[Severity] | None = None
+    rule: list[str] | None = None
+    owner: list[str] | None = None
+
+
+class Receiver(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where to tell: Slack channels (`#name` or id) and mail addresses; `owner` is the owner of the account."""
+
+    slack: list[str] = []
+    mail: list[str] = []
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"go_on": "continue"}):
+    """A node: the first child that matches decides, and the ones after it too while `continue` is true."""
+
+    receivers: list[str] | None = None
+    """Names of receivers; absent means those of the parent, empty means nobody."""
+    match: Match = Match()
+    go_on: bool = False
+    routes: list["Route"] = []
+
+
+class Routes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The content of `routes.yaml`."""
+
+    receivers: dict[str, Receiver]
+    route: Route
+    default_channel: str
+    """Slack channel for what can't reach its person."""
+    default_mail: list[str] = []
+    """Mail addresses for what can't reach Slack at all."""
+    standing: Literal["hold", "tell"] = "hold"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Destination:
+    """One target over one channel; an owner stands as `@` and the mail address."""
+
+    channel: ChannelName
+    target: str
+    note: Note | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """Whether to tell, whom, why."""
+
+    send: bool
+    destinations: Sequence[Destination]
+    why: Why
+
+
+def decide(alert: Alert, routes: Routes) -> Decision:
+    """Return where an alert goes. One told before is never held back later."""
+    if routes.standing == "hold" and not alert.deliveries and all(reason.standing for reason in alert.reasons):
+        return Decision(send=False, destinations=(), why=Why.STANDING)
+    names = list(dict.fromkeys(_walk(alert, routes.route, inherited=[])))
+    owner = alert.attributes.owner
+    found = [d for name in names for d in _destinations(routes.receivers[name], owner)]
+    if owner is None and any(OWNER in (*routes.receivers[name].slack, *routes.receivers[name].mail) for name in names):
+        found.append(Destination(channel=ChannelName.SLACK, target=routes.default_channel, note=Note.NO_OWNER))
+    destinations = list(dict.fromkeys(found))
+    why = Why.ROUTED if destinations else Why.MUTED
+    return Decision(send=bool(destinations), destinations=destinations, why=why)
+
+
+def faults(routes: Routes) -> Sequence[str]:
+    """Return everything wrong with the routes that their types don't tell, one line each."""
+    found = list(_route_faults(routes.route, routes.receivers, path="route"))
+    if routes.route.match != Match():
+        found.append("route: the root must match everything")
+    if routes.route.receivers is None:
+        found.append("route: the root needs receivers")
+    for name, receiver in routes.receivers.items():
+        found += [f"receiver {name}: {mail!r} is no mail address" for mail in receiver.mail if not _is_mail(mail)]
+    found += [f"default_mail: {mail!r} is no mail address" for mail in routes.default_mail if not _is_mail(mail)]
+    return found
+
+
+def _is_mail(text: str) -> bool:
+    return text == OWNER or text.count("@") == 1
+
+
+def _route_faults(route: Route, receivers: Mapping[str, Receiver], *, path: str) -> Iterator[str]:
+    for name in route.receivers or []:
+        if name not in receivers:
+            yield f"{path}: unknown receiver {name!r}"
+    for number, child in enumerate(route.routes, start=1):
+        yield from _route_faults(child, receivers, path=f"{path} {number}" if path == "route" else f"{path}.{number}")
+
+
+def _walk(alert: Alert, route: Route, *, inherited: Sequence[str]) -> Iterator[str]:
+    own = inherited if route.receivers is None else route.receivers
+    hit = False
+    for child in route.routes:
+        if not _matches(alert, child.match):
+            continue
+        hit = True
+        yield from _walk(alert, child, inherited=own)
+        if not child.go_on:
+            return
+    if not hit:
+        yield from own
+
+
+def _matches(alert: Alert, match: Match) -> bool:
+    rules = {reason.rule for reason in (alert.reasons or alert.ended)}
+    return (
+        (match.segment is None or alert.attributes.segment in match.segment)
+        and (match.severity is None or alert.severity in match.severity)
+        and (match.rule is None or not rules.isdisjoint(match.rule))
+        and (match.owner is None or alert.attributes.owner in match.owner)
+    )
+
+
+def _destinations(receiver: Receiver, owner: str | None) -> Iterator[Destination]:
+    for channel, targets in ((ChannelName.SLACK, receiver.slack), (ChannelName.MAIL, receiver.mail)):
+        for target in targets:
+            if target != OWNER:
+                yield Destination(channel=channel, target=target)
+            elif owner is not None:
+                yield Destination(channel=channel, target=f"@{owner}")

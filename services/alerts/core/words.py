@@ -1,0 +1,176 @@
+"""Say everything a reader of an alert reads: the only file to translate."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from services.alerts.core.routing import Note
+from shared.contracts.alerts import AlertState
+from shared.contracts.health import Band
+from shared.contracts.risk import Severity
+
+MINUTE_MS: Final = 60_000
+HOUR_MS: Final = 60 * MINUTE_MS
+DAY_MS: Final = 24 * HOUR_MS
+
+SEVERITY: Final[Mapping[Severity, str]] = {Severity.CRITICAL: "critical", Severity.AT_RISK: "at risk"}
+BAND: Final[Mapping[Band, str]] = {
+    Band.UNKNOWN: "unknown",
+    Band.CRITICAL: "critical",
+    Band.AT_RISK: "at risk",
+    Band.WATCH: "watch",
+    Band.HEALTHY: "healthy",
+}
+ENDED: Final[Mapping[AlertState, str]] = {
+    AlertState.RESOLVED: "resolved",
+    AlertState.WITHDRAWN: "withdrawn",
+    AlertState.EXPIRED: "closed",
+}
+END_REASON: Final[Mapping[AlertState, str]] = {
+    AlertState.RESOLVED: "what raised this alert is over",
+    AlertState.WITHDRAWN: "data that came late show that it was not so",
+    AlertState.EXPIRED: "the contract or the account ended",
+}
+NOTE: Final[Mapping[Note, str]] = {
+    Note.NO_OWNER: "This comes here because the account has no owner. Send one as the trait `owner` of a group call.",
+    Note.UNKNOWN_OWNER: "This comes here because its owner, {owner}, is unknown here.",
+    Note.UNREACHABLE: "This comes here because the place it was meant for can't be reached.",
+}
+MEASURE: Final[Mapping[str, str]] = {
+    "recency_days": "Days since last use",
+    "active_days_28": "Active days in 28",
+    "usage_change": "Usage against its own normal",
+    "seats_used": "Seats used",
+    "features_used": "Key features used",
+    "outcomes_28": "Outcomes in 28 days",
+    "payment_ok": "Payments",
+    "contract_ok": "Contract",
+    "nps": "NPS",
+    "csat": "CSAT",
+}
+
+ACCOUNT: Final = "Account"
+HEALTH: Final = "Health"
+OWNER: Final = "Owner"
+AT_STAKE: Final = "At stake"
+RENEWAL: Final = "Renewal"
+NOT_KNOWN: Final = "not known"
+COSTS: Final = "What cost most points"
+OTHER_COSTS: Final = "everything else"
+STEPS: Final = "Next steps"
+PLAYBOOK: Final = "playbook"
+PRECISION_UNKNOWN: Final = "Precision of this rule: not yet measured"
+SUBJECT: Final = "{name}: {state}"
+REPLY: Final = "{name} got worse: now {severity}"
+
+
+def health(milli: int | None, band: Band) -> str:
+    """Return `41.2 of 100, at risk`; without health only that it is not known."""
+    if milli is None:
+        return "not enough evidence yet"
+    return f"{points(milli)} of 100, {BAND[band]}"
+
+
+def points(milli: int) -> str:
+    """Return milli-points with one decimal, rounded towards zero."""
+    sign = "\N{MINUS SIGN}" if milli < 0 else ""
+    return f"{sign}{abs(milli) // 1000}.{abs(milli) % 1000 // 100}"
+
+
+def cost(label: str, *, lost: str, possible: str) -> str:
+    """Return one line of what a measure cost."""
+    return f"{label}: \N{MINUS SIGN}{lost} of {possible}"
+
+
+def cost_sum(health_points: str, lost: str) -> str:
+    """Return the line that adds the costs up."""
+    return f"100 \N{MINUS SIGN} {lost} = {health_points}"
+
+
+def money(amount: int | None, currency: str | None) -> str:
+    """Return an annual amount with its currency."""
+    if amount is None:
+        return f"ARR {NOT_KNOWN}"
+    return f"{currency + ' ' if currency else ''}{amount:,} a year"
+
+
+def since_last_activity(value: int) -> str:
+    return f"No activity for {duration(value)}"
+
+
+def silence_normal(normal: int, alpha_permille: int) -> str:
+    """Return how unusual the silence is; the rule's alpha is false openings an account and 28 days."""
+    months = max(1, 1000 // alpha_permille)
+    return (
+        f"By this account's own rhythm, more than {duration(normal)} without any"
+        f" is expected less than once in {months} months"
+    )
+
+
+def usage_change(permille: int) -> str:
+    sign = "\N{MINUS SIGN}" if permille < 0 else "+"
+    return f"Usage {sign}{abs(permille) // 10} %"
+
+
+def usage_normal(value: int, normal: int) -> str:
+    return f"{value:,} events in the last 7 full days, normally {normal:,}"
+
+
+def payment_failed(days: int) -> str:
+    return "A payment failed today" if days == 0 else f"A payment failed {_days(days)} ago"
+
+
+PAYMENT_DETAIL: Final = "No invoice was paid since"
+
+
+def survey_score(name: str, value: int) -> str:
+    return f"{name.upper()} score {value}"
+
+
+SURVEY_DETAIL: Final[Mapping[str, str]] = {"nps": "A detractor: 0 to 6 of 10", "csat": "Of 5"}
+
+
+def evidence(feature: str, value: int, normal: int | None) -> str:
+    """Return a number of a rule that has no words of its own."""
+    usually = "" if normal is None else f", normally {normal:,}"
+    return f"{label(feature)}: {value:,}{usually}"
+
+
+def label(name: str) -> str:
+    """Return how a measure, feature or rule is called."""
+    return MEASURE.get(name) or name.replace("_", " ").capitalize()
+
+
+def opened(at: str) -> str:
+    return f"Open since {at}"
+
+
+def acknowledged(by: str, at: str) -> str:
+    return f"Acknowledged by {by}, {at}"
+
+
+def ended(state: AlertState, at: str) -> str:
+    return f"{ENDED[state].capitalize()} {at}: {END_REASON[state]}"
+
+
+def reason_over(headline: str) -> str:
+    return f"{headline} (over)"
+
+
+def more_reasons(count: int) -> str:
+    return f"and {count} more"
+
+
+def duration(ms: int) -> str:
+    """Return a length in its two largest units: `3 d 4 h`, `5 h 20 min`, `12 min`."""
+    days, rest = divmod(max(0, ms), DAY_MS)
+    hours, rest = divmod(rest, HOUR_MS)
+    minutes = rest // MINUTE_MS
+    if days:
+        return f"{days} d {hours} h" if hours else f"{days} d"
+    if hours:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    return f"{minutes} min"
+
+
+def _days(count: int) -> str:
+    return "1 day" if count == 1 else f"{count} days"
