@@ -1,0 +1,190 @@
+"""What the scorer stands on in Faust, against a real broker: order, commits, hand-over, positions of our own."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from services.scorer.app import faust_app
+from services.scorer.core.batch import Batch
+from services.scorer.feed import BatchApp
+from shared.contracts.topics import Topic
+from tests.support.waiting import soon
+
+PARTITIONS = 2
+MakeTopic = Callable[[Topic], Awaitable[str]]
+
+
+class Ledger:
+    """What happened, over any number of workers: the offsets applied of each partition, in order."""
+
+    def __init__(self) -> None:
+        self.applied: dict[int, list[int]] = {number: [] for number in range(PARTITIONS)}
+        self.batches: list[Batch] = []
+        self.faults: list[BaseException] = []
+
+    def position(self, partition: int) -> int:
+        return self.applied[partition][-1] + 1 if self.applied[partition] else 0
+
+    def total(self) -> int:
+        return sum(map(len, self.applied.values()))
+
+
+class Worker:
+    """A worker whose state is the ledger: it continues where the ledger ends, like a scorer with its checkpoint."""
+
+    def __init__(self, ledger: Ledger, *, acknowledges: bool = True, pause_s: float = 0.0) -> None:
+        self.ledger = ledger
+        self.acknowledges = acknowledges
+        self.pause_s = pause_s
+        self.mine: set[int] = set()
+        self.released = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def expect(self, partitions: Collection[int]) -> None:
+        """See Owner."""
+
+    async def take(self, partition: int) -> int:
+        self.mine.add(partition)
+        return self.ledger.position(partition)
+
+    async def release(self) -> None:
+        await self._idle.wait()
+        self.mine.clear()
+        self.released += 1
+
+    def fail(self, fault: BaseException) -> None:
+        self.ledger.faults.append(fault)
+
+    async def process(self, batch: Batch, acknowledge: Callable[[], object]) -> None:
+        if batch.partition not in self.mine:
+            return
+        self._idle.clear()
+        await asyncio.sleep(self.pause_s)
+        self.ledger.applied[batch.partition] += batch.offsets.tolist()
+        self.ledger.batches.append(batch)
+        if self.acknowledges:
+            acknowledge()
+        self._idle.set()
+
+
+class Log:
+    """A topic of its own with a group of its own."""
+
+    def __init__(self, bootstrap: str, topic: str, data: Path) -> None:
+        self.bootstrap, self.topic, self.data = bootstrap, topic, data
+        self.group = f"test-{uuid.uuid4().hex[:8]}"
+
+    async def write(self, count: int, *, partition: int) -> None:
+        producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap, compression_type="lz4")
+        async with producer:
+            sent = [await producer.send(self.topic, b"%d" % n, key=b"k", partition=partition) for n in range(count)]
+            await asyncio.gather(*sent)
+
+    async def committed(self, partition: int) -> int:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
+        await admin.start()
+        try:
+            tp = TopicPartition(self.topic, partition)
+            found = await admin.list_consumer_group_offsets(self.group, partitions=[tp])
+            return found[tp].offset
+        finally:
+            await admin.close()
+
+    @asynccontextmanager
+    async def worker(self, worker: Worker) -> AsyncIterator[BatchApp]:
+        app = faust_app(
+            self.group,
+            brokers=self.bootstrap,
+            data=self.data / uuid.uuid4().hex,
+            owner=worker,
+            process=worker.process,
+            topic=self.topic,
+            poll_records=100,
+            session_s=6,
+        )
+        await app.start()
+        try:
+            yield app
+        finally:
+            await app.stop()
+
+
+@pytest.fixture
+async def log(kafka: str, new_topic: MakeTopic, tmp_path: Path) -> Log:
+    return Log(kafka, await new_topic(Topic(name="feed", partitions=PARTITIONS)), tmp_path)
+
+
+async def test_every_record_comes_once_and_in_order_and_is_committed(log: Log) -> None:
+    ledger = Ledger()
+    await log.write(1000, partition=0)
+    await log.write(1, partition=1)  # a first batch of one record at offset 0: Faust's own gaps would never commit it
+    async with log.worker(Worker(ledger)):
+        await soon(lambda: _is(ledger.total() == 1001))
+        await soon(lambda: _committed(log, {0: 1000, 1: 1}))
+        await log.write(5, partition=1)
+        await soon(lambda: _committed(log, {1: 6}))
+    assert ledger.applied == {0: list(range(1000)), 1: list(range(6))}
+    assert max(len(batch) for batch in ledger.batches) > 50
+    assert all(batch.value(0) is not None and batch.key(0) == b"k" for batch in ledger.batches)
+    assert not ledger.faults
+
+
+async def test_what_is_not_acknowledged_is_not_committed(log: Log) -> None:
+    ledger = Ledger()
+    await log.write(250, partition=0)
+    worker = Worker(ledger, acknowledges=False)
+    async with log.worker(worker):
+        await soon(lambda: _is(ledger.total() == 250))
+    assert await log.committed(0) == -1
+
+
+async def test_a_clean_stop_commits_all_that_was_acknowledged(log: Log) -> None:
+    ledger = Ledger()
+    await log.write(300, partition=0)
+    async with log.worker(Worker(ledger)):
+        await soon(lambda: _is(ledger.total() == 300))
+    assert await log.committed(0) == 300
+
+
+async def test_positions_come_from_the_owner_and_may_lie_before_the_commit(log: Log) -> None:
+    first, second = Ledger(), Ledger()
+    await log.write(200, partition=0)
+    async with log.worker(Worker(first)):
+        await soon(lambda: _is(first.total() == 200))
+    second.applied[0] = list(range(50))
+    async with log.worker(Worker(second)):
+        await soon(lambda: _is(second.total() == 200))
+        await log.write(10, partition=0)
+        await soon(lambda: _committed(log, {0: 210}))
+    assert second.applied[0] == list(range(210))
+
+
+async def test_a_second_worker_joins_and_leaves_without_a_record_lost_or_doubled(log: Log) -> None:
+    ledger = Ledger()
+    one, two = Worker(ledger, pause_s=0.02), Worker(ledger, pause_s=0.02)
+    await log.write(2000, partition=0)
+    await log.write(2000, partition=1)
+    async with log.worker(one):
+        await soon(lambda: _is(ledger.total() > 200))
+        async with log.worker(two):
+            await soon(lambda: _is(len(one.mine) == 1 and len(two.mine) == 1))
+            await log.write(500, partition=0)
+        await log.write(500, partition=1)
+        await soon(lambda: _is(ledger.total() >= 5000))
+    assert ledger.applied == {0: list(range(2500)), 1: list(range(2500))}
+    assert not ledger.faults
+
+
+async def _is(condition: bool) -> bool:  # noqa: FBT001  a condition
+    return condition
+
+
+async def _committed(log: Log, offsets: dict[int, int]) -> bool:
+    return all([await log.committed(partition) == offset for partition, offset in offsets.items()])
