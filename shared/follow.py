@@ -8,6 +8,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
+from shared.kafka import KafkaProblem, partitions
+
 POLL_MS = 500
 RETRY_S = 1.0
 
@@ -39,18 +41,14 @@ class Follower:
             try:
                 await consumer.start()
                 await self._follow(consumer)
-            except KafkaError as fault:
+            except (KafkaError, KafkaProblem) as fault:
                 structlog.get_logger(__name__).warning("follower_restarts", topic=self._topic, fault=repr(fault))
             finally:
                 await consumer.stop()
             await asyncio.sleep(RETRY_S)
 
     async def _follow(self, consumer: AIOKafkaConsumer) -> None:
-        await consumer.topics()  # refreshes what the client knows
-        numbers = consumer.partitions_for_topic(self._topic)
-        if not numbers:
-            structlog.get_logger(__name__).warning("topic_missing", topic=self._topic)
-            return
+        numbers = await partitions(self._bootstrap, self._topic)
         tps = [TopicPartition(self._topic, number) for number in numbers]
         consumer.assign(tps)
         await consumer.seek_to_beginning(*tps)
