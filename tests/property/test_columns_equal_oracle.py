@@ -1,0 +1,108 @@
+"""The columnar core equals the oracle exactly, and keeps its promises whatever the order or split."""
+
+import random
+from collections.abc import Callable
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from shared.contracts.partition import partition_of
+from tests.support.histories import ACCOUNTS, bundles, junk_logs, lives
+from tests.support.log import DAY, START, Log, Outcome, by_columns, by_oracle
+
+BUNDLES = bundles()
+SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
+CUTS = st.lists(st.integers(1, 300), max_size=12)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=SLOW)
+@given(log=junk_logs(), cuts=CUTS)
+def test_any_log_in_any_batches_is_scored_as_the_oracle_does(log: Log, cuts: list[int]) -> None:
+    assert_equal(by_columns(log.records, BUNDLES, cuts=cuts), by_oracle(log.records, BUNDLES))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=SLOW)
+@given(log=lives(), cuts=CUTS)
+def test_long_lives_are_scored_as_the_oracle_does(log: Log, cuts: list[int]) -> None:
+    assert_equal(by_columns(log.records, BUNDLES, cuts=cuts), by_oracle(log.records, BUNDLES))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
+@given(log=junk_logs(), number=st.integers(0, 2))
+def test_what_belongs_elsewhere_is_moved_or_dead_as_the_oracle_says(log: Log, number: int) -> None:
+    columns = by_columns(log.records, BUNDLES, partition=number, partitions=3)
+    assert_equal(columns, by_oracle(log.records, BUNDLES, partition=number, partitions=3))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
+@given(log=st.one_of(junk_logs(), lives()), cuts=CUTS)
+def test_every_record_has_one_fate(log: Log, cuts: list[int]) -> None:
+    outcome = by_columns(log.records, BUNDLES, cuts=cuts)
+    assert sum(outcome.counts.values()) == len(log.records)
+    assert outcome.counts.get("dead", 0) == len(outcome.dead)
+
+
+@pytest.mark.parametrize("run", [by_oracle, by_columns])
+@settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
+@given(log=lives(), partitions=st.sampled_from([2, 5, 12]))
+def test_the_number_of_partitions_changes_nothing_for_an_account(
+    run: Callable[..., Outcome], log: Log, partitions: int
+) -> None:
+    whole = run(log.partition(0, partitions=1), BUNDLES)
+    for account in ACCOUNTS:
+        number = partition_of(account.encode(), partitions=partitions)
+        mine = log.partition(number, partitions=partitions)
+        assert run(mine, BUNDLES, partition=number, partitions=partitions).of(account) == whole.of(account)
+
+
+@pytest.mark.parametrize("run", [by_oracle, by_columns])
+@settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
+@given(log=lives(), seed=st.integers(0, 2**32))
+def test_the_order_of_arrival_between_two_ticks_changes_nothing(
+    run: Callable[..., Outcome], log: Log, seed: int
+) -> None:
+    one, other = (shuffled(log, random.Random(s)) for s in (seed, seed + 1))
+    assert run(one.records, BUNDLES).without_offsets() == run(other.records, BUNDLES).without_offsets()
+
+
+def shuffled(log: Log, rng: random.Random) -> Log:
+    """Return the log with the events between two ticks in another order, all received just before the second."""
+    found, between = Log(), []
+    for record, account in zip(log.records, log.accounts, strict=True):
+        if account is not None:
+            between.append((record.value, account))
+            continue
+        rng.shuffle(between)
+        for value, whose in between:
+            found.append(value, ts=record.ts, account=whose)
+        found.append(record.value, ts=record.ts)
+        between = []
+    return found
+
+
+def assert_equal(columns: Outcome, oracle: Outcome) -> None:
+    """Compare the smaller things first, so that a failure shows where it began."""
+    assert columns.dead == oracle.dead
+    assert columns.moved == oracle.moved
+    assert columns.counts == oracle.counts
+    for mine, theirs in zip(columns.healths, oracle.healths, strict=False):
+        assert mine == theirs
+    assert len(columns.healths) == len(oracle.healths)
+    assert columns.transitions == oracle.transitions
+    assert columns.scores == oracle.scores
+
+
+def test_the_histories_reach_what_they_are_for() -> None:
+    """A strategy that never opens, resolves, withdraws, worsens or expires anything would prove nothing."""
+    seen: set[tuple[str, str]] = set()
+
+    @settings(max_examples=250, deadline=None, suppress_health_check=SLOW, database=None, derandomize=True)
+    @given(log=lives())
+    def look(log: Log) -> None:
+        seen.update((t.rule, t.change) for t in by_oracle(log.records, BUNDLES).transitions)
+
+    look()
+    assert {change for _, change in seen} == {"opened", "worsened", "eased", "resolved", "withdrawn", "expired"}
+    assert {("silence", "resolved"), ("silence", "withdrawn"), ("usage_drop", "withdrawn")} <= seen
+    assert START % DAY == 0

@@ -1,0 +1,315 @@
+"""Draw logs for property tests: random junk, and long lives of accounts that random junk would rarely lead to."""
+
+import json
+import random
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hypothesis import strategies as st
+
+from lab.oracle import Bundle
+from tests.support.log import DAY, HOUR, MINUTE, SECOND, START, Log
+
+CONFIG = Path(__file__).parents[2] / "config"
+ACCOUNTS = ("acme", "b", "アクメ", "x" * 128, "nul\0l", "ends-here")
+KINDS = ("login", "usage", "outcome", "ticket", "user", "goal", "override", "never.heard of")
+AGES = (0, 0, 0, 1, SECOND, HOUR, DAY, 7 * DAY, 8 * DAY, 36 * DAY, 90 * DAY, 91 * DAY, 91 * DAY + 1, 100 * DAY)
+AHEAD = (0, 0, 0, 0, 5 * MINUTE, 5 * MINUTE + 1, DAY)
+STEPS = (0, 0, 1, SECOND, MINUTE, HOUR, 5 * HOUR, DAY, DAY, 7 * DAY, 30 * DAY)
+NEVER_AN_EVENT: Sequence[bytes | None] = (
+    None,
+    b"",
+    b"\xff\xfe",
+    b"[1]",
+    b'"text"',
+    b"{} {}",
+    b'{"type": NaN}',
+    b'{"type":"churn.login.v1","id":"\\ud800"}',
+    b'{"a":"\xff"}',
+    b'{"a":01}',
+    b'\xef\xbb\xbf{"type":"churn.login.v1"}',
+    b'{"a":' + b"[" * 5000 + b"]" * 5000 + b"}",
+    b'{"type":5}',
+    b'{"type":"churn..v1"}',
+    b'{"type":"churn.login.v"}',
+    b'{"type":"churn.login.v1 "}',
+    b'{"type":"churn.' + b"k" * 101 + b'.v1"}',
+    b'{"type":"churn.login.v2"}',
+    b'{"type":"churn.login.v01"}',
+    b'{"type":"churn.tick.v9"}',
+    b'{"type":"churn.tick.v1"}',
+    b'{"type":"churn.tick.v1","time":"2026-03-02T00:00:00Z","data":{"context":-2}}',
+    b'{"type":"churn.tick.v1","time":"2026-03-02T00:00:00Z","data":{"context":1.0}}',
+    b'{"type":"churn.tick.v1","time":"2026-03-02T00:00:00Z","data":{"context":true}}',
+    b'{"type":"churn.tick.v1","time":"2026-03-02","data":{"context":0}}',
+    b'{"type":"churn.tick.v1","time":"2026-03-02T00:00:00Z","data":[]}',
+)
+VALID: dict[str, Any] = {
+    "specversion": "1.0",
+    "id": "v",
+    "source": "/sources/app",
+    "type": "churn.login.v1",
+    "subject": "acme",
+    "time": "2026-03-02T00:00:00.000Z",
+    "data": {},
+}
+ODD: Mapping[str, Sequence[Any]] = {
+    "specversion": ["1.0", "0.3", None, 1.0],
+    "id": ["", "x" * 256, "x" * 257, "é" * 256, None, 5],
+    "source": ["", "x" * 256, "x" * 257, None, []],
+    "type": ["churn.usage.v1", "churn." + "é" * 100 + ".v1", "churn.a.b.v1", "churn.x\n.v1", "churn.v1", "churn.v1.v1"],
+    "subject": ["", "é" * 64, "é" * 65, "x" * 129, None, 7],
+    "time": [
+        "2026-03-02T00:00:00Z",
+        "2026-03-02T09:00:00.123456789+09:00",
+        "2026-03-02 00:00:00.5Z",
+        "2026-03-02t00:00:00z",
+        "2026-03-02T00:00:00",
+        "2026-03-02",
+        "2026-02-30T00:00:00Z",
+        "2026-03-02T00:00:00,25+00:00",
+        "2026-03-02T00:00:60Z",
+        "1969-12-31T23:59:59.999Z",
+        "1970-01-01T00:00:00.000+01:00",
+        "1969-12-31T23:30:00-01:00",
+        "2199-12-31T23:59:59.999Z",
+        "2026-W10-1T00:00:00+00:00",
+        "2026-03-02T00:00:00.000-00:00",
+        "2026-03-02T00:00:00.9999Z",
+        "٢٠٢٦-03-02T00:00:00.000Z",
+        None,
+        1_772_409_600_000,
+    ],
+    "data": [
+        None,
+        [],
+        "x",
+        {"user": None, "name": None},
+        {"user": 5},
+        {"name": {}},
+        {"user": "", "name": ""},
+        {"x": 1e300, "y": 10**40, "z": [[{}]]},
+    ],
+}
+
+
+def shipped() -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the shipped scorecard and rules, parsed."""
+    return (
+        yaml.safe_load((CONFIG / "scorecard.yaml").read_text("utf-8")),
+        yaml.safe_load((CONFIG / "rules.yaml").read_text("utf-8")),
+    )
+
+
+def bundles() -> dict[int, Bundle]:
+    """Return three configurations by context offset: shipped, one quick to judge with odd corners, no rules."""
+    scorecard, rules = shipped()
+    by_name = {rule["name"]: rule for rule in rules["rules"]}
+    quick = {
+        "key_features": ["Export", "never.heard of", ""],
+        "evidence": {"days": 2, "active_days": 1},
+        "bands": {"healthy": 80_000, "watch": 60_000, "at_risk": 20_000, "margin": 5_000},
+        "dimensions": {
+            "adoption": {
+                "weight": 7,
+                "measures": {
+                    "features_used": {"weight": 3, "missing": "zero", "curve": [[0, 10], [333, 77], [1000, 100]]},
+                    "seats_used": {"weight": 1, "missing": "neutral", "curve": [[500, 40]]},
+                    "users_28": {"weight": 2, "missing": "exclude", "curve": [[0, 0], [3, 100]]},
+                },
+            },
+            "mood": {
+                "weight": 3,
+                "measures": {
+                    "nps": {"weight": 1, "missing": "exclude", "curve": [[0, 0], [7, 33], [10, 100]]},
+                    "csat": {"weight": 2, "missing": "exclude", "curve": [[1, 0], [5, 100]]},
+                    "usage_change": {"weight": 1, "missing": "neutral", "curve": [[-1000, 0], [0, 91], [3000, 13]]},
+                    "payment_failed_days": {"weight": 1, "missing": "exclude", "curve": [[0, 50], [30, 0]]},
+                },
+            },
+        },
+    }
+    odd = {
+        "silence": {"alpha_permille": 300},
+        "rules": [
+            {**by_name["silence"], "severity": "critical"},
+            {
+                "name": "quiet_and_unhappy",
+                "based_on": "activity",
+                "all": [
+                    {"feature": "silence", "at_least": 1},
+                    {"feature": "nps", "at_most": 8, "leave": 9},
+                    {"feature": "recency_days", "at_least": 2, "leave": 1},
+                ],
+                "severity": "at_risk",
+            },
+            {
+                **by_name["usage_drop"],
+                "minimum": [{"feature": "tenure_days", "at_least": 15}],
+                "all": [{"feature": "usage_change", "at_most": -200, "leave": 0}],
+                "critical": [{"feature": "usage_change", "at_most": -600, "leave": -300}],
+            },
+            by_name["failed_payment"],
+            {
+                "name": "few_users",
+                "based_on": "fact",
+                "all": [{"feature": "users_28", "at_most": 1, "leave": 2}],
+                "critical": [{"feature": "users_28", "at_most": 0}, {"feature": "csat", "at_most": 3, "leave": 4}],
+                "severity": "at_risk",
+                "playbook": "few",
+            },
+        ],
+    }
+    return {
+        0: Bundle(version="b_shipped", scorecard=scorecard, rules=rules),
+        3: Bundle(version="b_quick", scorecard=quick, rules=odd),
+        7: Bundle(version="b_no_rules", scorecard=scorecard, rules={**rules, "rules": []}),
+    }
+
+
+def junk_logs() -> st.SearchStrategy[Log]:
+    """Draw short logs in which anything may happen: duplicates, late, future, foreign, unreadable, disordered."""
+    return st.builds(junk_log, st.integers(0, 2**32).map(random.Random), length=st.integers(1, 120))
+
+
+def junk_log(rng: random.Random, *, length: int) -> Log:
+    log, now = Log(), START + 40 * DAY
+    for _ in range(length):
+        now += rng.choice(STEPS)
+        act = rng.random()
+        if act < 0.2:
+            at = now + rng.choice((0, 0, 0, -HOUR, -DAY, 5 * SECOND, 5 * SECOND + 1))
+            log.tick(at, context=rng.choice(CONTEXTS), ts=now)
+        elif act < 0.3:
+            log.append(odd_value(rng), ts=now)
+        else:
+            any_event(log, rng, now)
+    log.tick(now + 1, context=rng.choice(CONTEXTS), ts=now)
+    return log
+
+
+CONTEXTS = (-1, 0, 0, 0, 2, 3, 3, 3, 3, 6, 7, 9)
+
+
+def odd_value(rng: random.Random) -> bytes | None:
+    """Return a value that is no event, or an event with one odd member, or several."""
+    if rng.random() < 0.5:
+        return rng.choice(NEVER_AN_EVENT)
+    value = dict(VALID)
+    for name in rng.sample(sorted(ODD), rng.choice((1, 1, 2))):
+        value[name] = rng.choice(ODD[name])
+    if rng.random() < 0.2:
+        del value[rng.choice(sorted(value))]
+    return json.dumps(value, ensure_ascii=rng.random() < 0.5).encode()
+
+
+def any_event(log: Log, rng: random.Random, now: int) -> None:
+    """Append an event of any kind, with an id that may have been used before."""
+    kind, data = FACTS[rng.randrange(len(FACTS))](rng) if rng.random() < 0.3 else (rng.choice(KINDS), _activity(rng))
+    at = max(0, now - rng.choice(AGES) + rng.choice(AHEAD) - rng.choice((0, 0, rng.randrange(DAY))))
+    log.event(
+        rng.choice(ACCOUNTS[:3]) if rng.random() < 0.8 else rng.choice(ACCOUNTS),
+        kind,
+        at=at,
+        data=data,
+        id=f"i{rng.randrange(40)}" if rng.random() < 0.4 else None,
+        ts=max(0, now - rng.choice((0, 0, 0, 1, MINUTE, HOUR))),
+        source=rng.choice(("app", "app", "web")),
+        moved=rng.random() < 0.1,
+    )
+
+
+def _activity(rng: random.Random) -> dict[str, object]:
+    data: dict[str, object] = {}
+    if rng.random() < 0.7:
+        data["user"] = rng.choice(("u1", "u2", "u3", "", None))
+    if rng.random() < 0.7:
+        data["name"] = rng.choice(("Export", "Report", "", "never.heard of", None))
+    return data
+
+
+def _account_fact(rng: random.Random) -> tuple[str, dict[str, object]]:
+    fields: dict[str, Callable[[], object]] = {
+        "seats": lambda: rng.choice((0, -1, 1, 2, 10, 2**53 - 1, 2**53, None, 1.5)),
+        "owner": lambda: rng.choice(("eve@example.org", "", None)),
+        "arr": lambda: rng.choice((0, 12_000, None, "x")),
+        "deleted": lambda: rng.choice((True, False, False, None, 0)),
+        "name": lambda: rng.choice(("Acme", "アクメ", None)),
+        "segment": lambda: rng.choice(("smb", "enterprise")),
+        "trial": lambda: rng.choice((True, False)),
+        "unheard": lambda: [1],
+    }
+    weights = rng.sample(sorted(fields), rng.randrange(4))
+    return "account", {name: fields[name]() for name in weights}
+
+
+FACTS: Sequence[Callable[[random.Random], tuple[str, dict[str, object]]]] = (
+    _account_fact,
+    lambda rng: ("billing", {"status": rng.choice(("payment_failed", "invoice_paid", "payment_failed", "odd"))}),
+    lambda rng: (
+        "survey",
+        {"kind": rng.choice(("nps", "csat", "ces", "odd")), "score": rng.choice((0, 3, 6, 7, 9, 10, -(2**53), "5"))},
+    ),
+    lambda rng: (
+        "subscription",
+        {"status": rng.choice(("started", "renewed", "notice_given", "cancelled", "changed", "")), "mrr": 5},
+    ),
+    lambda rng: ("user", {"user": rng.choice(("u1", None)), "role": "admin"}),
+)
+
+
+def lives() -> st.SearchStrategy[Log]:
+    """Draw months of one or two accounts with a rhythm: stop, drop, return, be late, pay or not, be told of late.
+
+    Ticks come at any hour, bundles change now and then.
+    """
+    return st.builds(lives_log, st.integers(0, 2**32).map(random.Random), days=st.integers(5, 150))
+
+
+def lives_log(rng: random.Random, *, days: int) -> Log:
+    happenings = [h for account in rng.sample(ACCOUNTS, rng.choice((1, 1, 2))) for h in _life(rng, account, days)]
+    context, log = rng.choice((0, 3)), Log()
+    end = START + (days + 1) * DAY
+    ticks = [rng.randrange(START, end) for _ in range(rng.choice((5, 30, 2 * days)))]
+    moments = sorted([(ts, 0, n) for n, (ts, *_) in enumerate(happenings)] + [(t, 1, 0) for t in ticks])
+    for ts, is_tick, n in moments:
+        if is_tick:
+            context = rng.choice((0, 3, 7)) if rng.random() < 0.03 else context
+            log.tick(ts, context=context)
+        else:
+            _, account, kind, at, data = happenings[n]
+            log.event(account, kind, at=at, ts=ts, data=data)
+    log.tick(end, context=context)
+    return log
+
+
+Happening = tuple[int, str, str, int, dict[str, object]]
+
+
+def _life(rng: random.Random, account: str, days: int) -> list[Happening]:
+    """Return (received, account, kind, occurred, data) of one account's life."""
+    weekdays = set(rng.sample(range(7), rng.choice((1, 3, 5, 5, 5, 7))))
+    hours = rng.sample(range(24), rng.choice((1, 2, 8)))
+    volume, calm = rng.choice((1, 1, 3, 10)), rng.choice((0.0, 0.1, 0.5))
+    stops = rng.choice((days, days * 2 // 3, days // 2))
+    returns = stops + rng.choice((1, 3, 10, 30, 1000))
+    drops = rng.choice((days, days // 2, days * 3 // 4))
+    told_late = rng.choice((0, 0, MINUTE, 3 * HOUR, 4 * DAY, 30 * DAY))
+    users = [f"u{n}" for n in range(rng.choice((1, 3, 40)))]
+    found: list[Happening] = [(START, account, "account", START, {"seats": rng.choice((1, 5, 50)), "owner": "o@x"})]
+    for day in range(days):
+        if day % 7 not in weekdays or stops <= day < returns or rng.random() < calm:
+            continue
+        for _ in range(max(1, volume // 5) if day >= drops else volume):
+            at = START + day * DAY + rng.choice(hours) * HOUR + rng.randrange(HOUR)
+            late = rng.randrange(told_late) if told_late and rng.random() < 0.1 else 0
+            kind = rng.choice(("login", "usage", "usage", "outcome"))
+            data: dict[str, object] = {"user": rng.choice(users), "name": rng.choice(("Export", "Report"))}
+            found.append((at + late, account, kind, at, data))
+    for _ in range(rng.choice((0, 0, 2, 6))):
+        at = START + rng.randrange(days * DAY)
+        kind, facts = FACTS[rng.randrange(1, len(FACTS) - 1)](rng)
+        found.append((at + rng.choice((0, HOUR, 5 * DAY, 40 * DAY)), account, kind, at, facts))
+    return found
