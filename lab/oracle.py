@@ -86,7 +86,7 @@ class _Log:
 
 
 def run(
-    records: Iterable[Record], *, partition: int, partitions: int, contexts: Mapping[int, Bundle], generation: int = 0
+    records: Iterable[Record], *, partition: int, partitions: int, contexts: Mapping[int, Bundle], generation: int = 1
 ) -> Result:
     """Return the fate of every record of one partition and all that its ticks publish.
 
@@ -129,7 +129,7 @@ def _apply(log: _Log, event: Event) -> None:
         log.accounts[event.account] = _Account(history=history)
     account = log.accounts[event.account]
     account.touched = True
-    history, data, stamp = account.history, event.data, (event.at, event.id.encode())
+    history, data, stamp = account.history, event.data, (event.at, event.id.encode(), event.source.encode())
     if event.kind in PRESENCE or event.kind not in set(Kind):
         history.count(_signal(log.bundle, event), at=event.at)
         history.be_present(event.at, user=data.get("user"))

@@ -11,7 +11,8 @@ DAY = 24 * HOUR
 PRESENT = ("login", "outcome")  # and every signal that starts with "usage"
 EXACT = Context(prec=60)
 
-Fact = tuple[tuple[int, bytes], Any]
+Stamp = tuple[int, bytes, bytes]
+Fact = tuple[Stamp, Any]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,11 +40,11 @@ class History:
         day = self.day(at)
         self.hours[day].add(self.hour(at))
         self.last = at if self.last is None else max(self.last, at)
-        if user is not None:
+        if user:
             self.users[user] = max(day, self.users.get(user, day))
 
-    def learn(self, name: str, value: Any, *, stamp: tuple[int, bytes]) -> None:
-        if name not in self.facts or stamp >= self.facts[name][0]:
+    def learn(self, name: str, value: Any, *, stamp: Stamp) -> None:
+        if name not in self.facts or stamp > self.facts[name][0]:
             self.facts[name] = (stamp, value)
 
     def value(self, name: str) -> Any:

@@ -200,10 +200,7 @@ def _was_silent(view: View, opened_at: int) -> bool:
         if not before:
             return True
         day, hour = max(before)
-        since = day * 24 * HOUR + history.roll + hour * HOUR
-    day = history.day(since)
-    if max(day - 84, history.first_day) <= history.front - 91:
-        return True
+        since = day * 24 * HOUR + history.roll + (hour + 1) * HOUR
     return deadline_after(history, since, alpha_permille=view.alpha_permille) <= opened_at
 
 

@@ -56,7 +56,7 @@ class _Chunk(msgspec.Struct, frozen=True, kw_only=True):
     rules: list[str]
     episodes: dict[str, bytes]
     features: list[str]
-    facts: dict[int, dict[str, tuple[Any, int, str]]]
+    facts: dict[int, dict[str, tuple[Any, int, str, str]]]
 
 
 class _Ids(msgspec.Struct, frozen=True, kw_only=True, tag="ids"):

@@ -50,7 +50,7 @@ class Decoded:
     """The records of a batch as columns of equal length.
 
     `code` is a Code; `at` is occurred_at (a tick's T) in epoch ms; hashes are keyed, `user` is 0 without a user.
-    `accounts`, `names` and `ids` are texts; `facts` holds the typed data of rows of code FACT, `contexts` the context
+    `accounts`, `names`, `ids` and `sources` are texts; `facts` holds the typed data of rows of code FACT, `contexts` the context
     offset of ticks, `dead` reason and detail of dead rows.
     """
 
@@ -60,8 +60,9 @@ class Decoded:
     account: Hashes
     user: Hashes
     accounts: list[str]
-    names: list[str]
+    names: list[str | None]
     ids: list[str]
+    sources: list[str]
     facts: dict[int, msgspec.Struct]
     contexts: dict[int, int]
     dead: dict[int, tuple[Reason, str]]
@@ -141,8 +142,9 @@ def decode(values: Sequence[bytes | None], *, seed: int) -> Decoded:
         account=_hashes([envelope.subject for envelope in envelopes], seed=seed),
         user=_hashes([envelope.data.user or "" for envelope in envelopes], seed=seed),
         accounts=[envelope.subject for envelope in envelopes],
-        names=[envelope.data.name or "" for envelope in envelopes],
+        names=[envelope.data.name for envelope in envelopes],
         ids=[envelope.id for envelope in envelopes],
+        sources=[envelope.source for envelope in envelopes],
         facts=facts,
         contexts=contexts,
         dead=dead,
@@ -223,7 +225,7 @@ def _read_event(value: bytes, *, kind: str, data: msgspec.Raw | None) -> _Slow:
         return _dead(Reason.SCHEMA, "subject (the account id) is missing or longer than 128 bytes")
     known = Kind(kind) if kind in _KINDS else None
     code = Code.USAGE if known is None else _CODES.get(known, Code.USAGE)
-    if known is None and not envelope.data.name:
+    if known is None and envelope.data.name is None:
         envelope.data.name = kind
     fact = None
     if code in (Code.FACT, Code.KEPT_AT_ANY_AGE) and known in DATA_OF:

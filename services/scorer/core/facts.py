@@ -1,7 +1,7 @@
-"""Keep what is known of an account beside its activity: each field the value with the greatest (time, id)."""
+"""Keep what is known of an account beside its activity: each field the value of the latest event that told it."""
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -10,8 +10,20 @@ from services.scorer.core.table import NONE
 from shared.contracts.events import AccountFacts, Billing, BillingStatus, Subscription, SubscriptionStatus, Survey
 from shared.contracts.health import Attributes
 
-Field = tuple[Any, int, str]
-"""Value, occurred_at (ms), id of the event that set it."""
+Field = tuple[Any, int, str, str]
+"""Value, and occurred_at (ms), id and source of the event that set it."""
+
+
+class Told(NamedTuple):
+    """One applied event that tells facts."""
+
+    account: int
+    at: int
+    id: str
+    source: str
+    data: msgspec.Struct
+
+
 
 SUBSCRIPTIONS: Final = ("", *(status.value for status in SubscriptionStatus))
 """Subscription statuses by the code in the column `subscription`; 0 is none."""
@@ -28,16 +40,17 @@ class Facts:
         self.listed: dict[int, tuple[str | None, str | None, int | None, str | None]] = {}
         """Owner, segment, ARR and name by account row: what listings of accounts are sorted and filtered by."""
 
-    def apply(self, events: Iterable[tuple[int, int, str, msgspec.Struct]], *, activity: Activity) -> None:
-        """Apply facts (account row, occurred_at, id, data) in any order. They are rare: one by one is meant."""
+    def apply(self, events: Iterable[Told], *, activity: Activity) -> None:
+        """Apply facts in any order. They are rare: one by one is meant."""
         changed = set()
-        for account, at, event_id, data in events:
-            fields = self.fields.setdefault(account, {})
-            for name, value in _fields_of(data, at=at):
+        for event in events:
+            fields = self.fields.setdefault(event.account, {})
+            stamp = (event.at, event.id, event.source)
+            for name, value in _fields_of(event.data, at=event.at):
                 held = fields.get(name)
-                if held is None or (held[1], held[2]) < (at, event_id):
-                    fields[name] = (value, at, event_id)
-                    changed.add(account)
+                if held is None or held[1:] < stamp:
+                    fields[name] = (value, *stamp)
+                    changed.add(event.account)
         for account in changed:
             self.mirror(account, activity=activity)
 

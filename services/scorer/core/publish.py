@@ -1,5 +1,6 @@
 """Write what an evaluation found as the bytes that leave the scorer."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -114,25 +115,32 @@ def to_publish(evaluation: Evaluation) -> Flags:
     return due
 
 
-def transitions(steps: list[Step], *, evaluation: Evaluation, standing: bool) -> list[Record]:
-    """Return the records of steps of episodes, account by account in the order of the rules."""
+def transitions(steps: Sequence[Step], *, evaluation: Evaluation, before: Episodes, standing: bool) -> list[Record]:
+    """Return the records of steps of episodes, account by account: the rules in order, then rules that are no more.
+
+    `before` are the episodes as they were under the last bundle; those of rules the new one lacks are withdrawn.
+    """
+    rows = evaluation.features.rows
     found = [
-        (int(where), order, step, int(opened), int(severity))
+        (int(where), order, _transition(evaluation, int(where), step=step, opened=opened, severity=severity, standing=standing))
         for order, step in enumerate(steps)
-        for where, opened, severity in zip(step.where, step.opened, step.severity, strict=True)
+        for where, opened, severity in zip(step.where, step.opened.tolist(), step.severity.tolist(), strict=True)
     ]
-    return [
-        _transition(evaluation, where, step=step, opened=opened, severity=severity, standing=standing)
-        for where, _, step, opened, severity in sorted(found, key=lambda item: item[:2])
-    ]
-
-
-def dropped(evaluation: Evaluation, where: int, *, rule: str, opened: int, severity: int) -> Record:
-    """Return the withdrawal of an episode whose rule the bundle no longer has."""
-    return _record(
-        evaluation, where, rule=rule, change=Change.WITHDRAWN, opened=opened, severity=severity, evidence=[],
-        playbook=None, standing=False,
-    )
+    dropped = sorted(set(before.rules) - set(evaluation.episodes.rules))
+    for order, rule in enumerate(dropped, start=len(steps)):
+        k = before.rules.index(rule)
+        opened, severity = before.columns["opened"][rows, k], before.columns["severity"][rows, k]
+        for where in np.flatnonzero(opened != NONE).tolist():
+            record = _record(
+                evaluation,
+                where,
+                rule=rule,
+                change=Change.WITHDRAWN,
+                opened=int(opened[where]),
+                severity=int(severity[where]),
+            )
+            found.append((where, order, record))
+    return [record for _, _, record in sorted(found, key=lambda item: item[:2])]
 
 
 def _transition(
@@ -142,19 +150,33 @@ def _transition(
         part for condition in step.rule.all for part in _evidence(evaluation, where, feature=condition.feature)
     ]
     return _record(
-        evaluation, where, rule=step.rule.name, change=step.change, opened=opened, severity=severity,
-        evidence=evidence, playbook=step.rule.playbook, standing=standing and step.change is Change.OPENED,
+        evaluation,
+        where,
+        rule=step.rule.name,
+        change=step.change,
+        opened=opened,
+        severity=severity,
+        evidence=evidence,
+        playbook=step.rule.playbook,
+        standing=standing and step.change is Change.OPENED,
     )
 
 
 def _record(
-    evaluation: Evaluation, where: int, *, rule: str, change: Change, opened: int, severity: int,
-    evidence: list[Evidence], playbook: str | None, standing: bool,
+    evaluation: Evaluation,
+    where: int,
+    *,
+    rule: str,
+    change: Change,
+    opened: int,
+    severity: int,
+    evidence: Sequence[Evidence] = (),
+    playbook: str | None = None,
+    standing: bool = False,
 ) -> Record:
     row = int(evaluation.features.rows[where])
     account = evaluation.activity.names.text(row)
     episode = episode_id(account.decode(), rule=rule, opened_at=opened)
-    health = int(evaluation.health.health[where])
     transition = Transition(
         id=transition_id(episode, change=change, at=evaluation.at),
         episode=episode,
@@ -170,8 +192,8 @@ def _record(
         standing=standing,
         playbook=playbook,
         band=BANDS[evaluation.bands[where]],
-        health=None if health == MISSING else health,
-        evidence=evidence,
+        health=_at(evaluation.health.health, where),
+        evidence=list(evidence),
         contributions=_parts(evaluation, where),
         attributes=msgspec.json.decode(evaluation.facts.attributes.get(row, b"{}"), type=Attributes),
     )
@@ -179,17 +201,19 @@ def _record(
 
 
 def _evidence(evaluation: Evaluation, where: int, *, feature: str) -> list[Evidence]:
+    """Return the numbers a condition stood on; what is missing by now is left out."""
     features = evaluation.features
-    value = int(features.values[feature][where])
-    if value == MISSING:
-        return []
+    value = _at(features.values[feature], where)
     if feature == "silence":
-        last, deadline = int(features.last[where]), int(features.deadline[where])
+        last, deadline = _at(features.last, where), _at(features.deadline, where)
+        if last is None or deadline is None:
+            return []
         return [Evidence(feature="silence", value=evaluation.at - last, normal=deadline - last)]
-    shown = [Evidence(feature=feature, value=value)]
-    if feature == "usage_change":
+    shown = [] if value is None else [Evidence(feature=feature, value=value)]
+    usage = _at(features.values["usage_7"], where)
+    if feature == "usage_change" and usage is not None:
         normal = int(features.values["usage_normal_28"][where]) // 4
-        shown.append(Evidence(feature="usage_7", value=int(features.values["usage_7"][where]), normal=normal))
+        shown.append(Evidence(feature="usage_7", value=usage, normal=normal))
     return shown
 
 
@@ -201,7 +225,7 @@ def _parts(evaluation: Evaluation, where: int) -> list[Contribution]:
             measure=measure.name,
             points=int(health.points[where, k]),
             possible=int(health.possible[where, k]),
-            value=_shown(int(evaluation.features.values[measure.name][where])),
+            value=_at(evaluation.features.values[measure.name], where) or 0,
         )
         for k, measure in enumerate(bundle.measures)
         if health.counted[where, k]
@@ -261,8 +285,9 @@ def _null(value: int | None) -> str:
     return "null" if value is None else str(value)
 
 
-def _shown(value: int) -> int:
-    return 0 if value == MISSING else value
+def _at(values: Ints, where: int) -> int | None:
+    value = int(values[where])
+    return None if value == MISSING else value
 
 
 def _text(text: str) -> str:

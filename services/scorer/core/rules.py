@@ -126,6 +126,8 @@ def _disproved(
         rows, then = features.rows[where], opened[where]
         for condition in rule.all:
             held = _held_then(condition, then, rows=rows, activity=activity, bundle=bundle)
+            if condition.feature == "silence":
+                held |= ~features.evident[where]
             disproved[where] |= ~held
     return disproved
 

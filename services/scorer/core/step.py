@@ -13,21 +13,20 @@ from services.scorer.core.batch import Batch
 from services.scorer.core.bundle import CompiledBundle
 from services.scorer.core.days import DAY, HORIZON
 from services.scorer.core.decode import Code, Decoded, Reason, decode
-from services.scorer.core.facts import Facts
+from services.scorer.core.facts import Facts, Told
 from services.scorer.core.features import MISSING, Flags, features_at
 from services.scorer.core.publish import (
     Evaluation,
     HealthRow,
     Record,
-    dropped,
     health_rows,
     to_publish,
     transitions,
 )
-from services.scorer.core.rules import Episodes, judge
+from services.scorer.core.rules import Episodes, Step, judge
 from services.scorer.core.scorecard import bands_of, health_of
 from services.scorer.core.seen import Seen
-from services.scorer.core.table import NONE, Ints
+from services.scorer.core.table import Ints
 from shared.contracts.events import MOVED_HEADER
 from shared.contracts.partition import partition_of
 
@@ -212,8 +211,9 @@ def _apply(state: Partition, decoded: Decoded, *, rows: Ints, accounts: Ints) ->
         Applied(account=accounts, at=decoded.at[rows], code=code, signal=signal, user=decoded.user[rows])
     )
     facts = [
-        (int(accounts[where]), int(decoded.at[rows[where]]), decoded.ids[rows[where]], decoded.facts[int(rows[where])])
-        for where in np.flatnonzero(code == Code.FACT).tolist()
+        Told(int(accounts[where]), int(decoded.at[row]), decoded.ids[row], decoded.sources[row], decoded.facts[row])
+        for where, row in zip(range(len(rows)), rows.tolist(), strict=True)
+        if code[where] == Code.FACT
     ]
     state.facts.apply(facts, activity=state.activity)
 
@@ -259,15 +259,13 @@ def _evaluate(state: Partition, *, at: int, offset: int, bundle: CompiledBundle,
             Record(healths[where].account.encode(), healths[where].payload, at)
             for where in np.flatnonzero(to_publish(evaluation)).tolist()
         ]
-        outputs.transitions += transitions(steps, evaluation=evaluation, standing=is_new)
-        if is_new:
-            outputs.transitions += _withdraw_dropped(before, evaluation=evaluation)
+        outputs.transitions += transitions(steps, evaluation=evaluation, before=before, standing=is_new)
     state.next_due = int(columns["due"][:count].min()) if count else None
 
 
 def _judge(
     state: Partition, *, at: int, offset: int, rows: Ints, bundle: CompiledBundle
-) -> tuple[Evaluation, list]:
+) -> tuple[Evaluation, list[Step]]:
     activity, columns = state.activity, state.activity.accounts
     features = features_at(at, rows=rows, activity=activity, bundle=bundle)
     health = health_of(features, bundle=bundle)
@@ -291,22 +289,3 @@ def _judge(
         bundle=bundle,
     )
     return evaluation, steps
-
-
-def _withdraw_dropped(before: Episodes, *, evaluation: Evaluation) -> list[Record]:
-    """Return withdrawals of episodes open under rules that the new bundle no longer has."""
-    rows = evaluation.features.rows
-    return [
-        dropped(
-            evaluation,
-            where,
-            rule=rule,
-            opened=int(before.columns["opened"][rows[where], k]),
-            severity=int(before.columns["severity"][rows[where], k]),
-        )
-        for k, rule in enumerate(before.rules)
-        if rule not in evaluation.episodes.rules
-        for where in np.flatnonzero(before.columns["opened"][rows, k] != NONE).tolist()
-    ]
-
-
