@@ -37,7 +37,7 @@ def test_a_restart_from_a_checkpoint_changes_nothing(log: Log, seed: int) -> Non
     # batches:   |----|--base--|---chunk---|--chunk, chunk, marker--|---crash
     #                     '........... replayed .............................|------ then on
     rng = random.Random(seed)
-    judge_everybody(log)
+    log = with_everybody_judged(log)
     cuts = sorted(rng.sample(range(len(log.records)), min(len(log.records), rng.randrange(1, 12))))
     whole = by_columns(log.records, BUNDLES, cuts=cuts)
     records, crash = checkpoint(log, cuts, rng=rng)
@@ -54,11 +54,12 @@ def test_a_restart_from_a_checkpoint_changes_nothing(log: Log, seed: int) -> Non
         assert [row for row in after if row.offset >= crash] == [row for row in before if row.offset >= crash]
 
 
-def judge_everybody(log: Log) -> None:
-    """Append two ticks under different configurations, so that every account is judged at the end."""
-    at = 7_200_000_000_000
+def with_everybody_judged(drawn: Log) -> Log:
+    """Return the log with two more ticks under different configurations, so that every account is judged at the end."""
+    log, at = drawn.copy(), 7_200_000_000_000
     for n, context in enumerate((0, 3)):
         log.append(tick_record(at + n, context=context), ts=at + n)
+    return log
 
 
 def checkpoint(log: Log, cuts: list[int], *, rng: random.Random) -> tuple[list[bytes], int]:

@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from shared.contracts.partition import partition_of
@@ -12,30 +12,36 @@ from tests.support.histories import ACCOUNTS, bundles, junk_logs, lives
 from tests.support.log import DAY, START, Log, Outcome, by_columns, by_oracle
 
 BUNDLES = bundles()
-SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
+settings.register_profile(  # a smaller seed is no simpler log: shrinking would only take time
+    "logs",
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+LOGS = settings.get_profile("logs")
 CUTS = st.lists(st.integers(1, 300), max_size=12)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=SLOW)
+@settings(LOGS, max_examples=300)
 @given(log=junk_logs(), cuts=CUTS)
 def test_any_log_in_any_batches_is_scored_as_the_oracle_does(log: Log, cuts: list[int]) -> None:
     assert_equal(by_columns(log.records, BUNDLES, cuts=cuts), by_oracle(log.records, BUNDLES))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=SLOW)
+@settings(LOGS, max_examples=150)
 @given(log=lives(), cuts=CUTS)
 def test_long_lives_are_scored_as_the_oracle_does(log: Log, cuts: list[int]) -> None:
     assert_equal(by_columns(log.records, BUNDLES, cuts=cuts), by_oracle(log.records, BUNDLES))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
+@settings(LOGS, max_examples=60)
 @given(log=junk_logs(), number=st.integers(0, 2))
 def test_what_belongs_elsewhere_is_moved_or_dead_as_the_oracle_says(log: Log, number: int) -> None:
     columns = by_columns(log.records, BUNDLES, partition=number, partitions=3)
     assert_equal(columns, by_oracle(log.records, BUNDLES, partition=number, partitions=3))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
+@settings(LOGS, max_examples=60)
 @given(log=st.one_of(junk_logs(), lives()), cuts=CUTS)
 def test_every_record_has_one_fate(log: Log, cuts: list[int]) -> None:
     outcome = by_columns(log.records, BUNDLES, cuts=cuts)
@@ -44,7 +50,7 @@ def test_every_record_has_one_fate(log: Log, cuts: list[int]) -> None:
 
 
 @pytest.mark.parametrize("run", [by_oracle, by_columns])
-@settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
+@settings(LOGS, max_examples=60)
 @given(log=lives(), partitions=st.sampled_from([2, 5, 12]))
 def test_the_number_of_partitions_changes_nothing_for_an_account(
     run: Callable[..., Outcome], log: Log, partitions: int
@@ -57,7 +63,7 @@ def test_the_number_of_partitions_changes_nothing_for_an_account(
 
 
 @pytest.mark.parametrize("run", [by_oracle, by_columns])
-@settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
+@settings(LOGS, max_examples=60)
 @given(log=lives(), seed=st.integers(0, 2**32))
 def test_the_order_of_arrival_between_two_ticks_changes_nothing(
     run: Callable[..., Outcome], log: Log, seed: int
@@ -97,7 +103,7 @@ def test_the_histories_reach_what_they_are_for() -> None:
     """A strategy that never opens, resolves, withdraws, worsens or expires anything would prove nothing."""
     seen: set[tuple[str, str]] = set()
 
-    @settings(max_examples=250, deadline=None, suppress_health_check=SLOW, database=None, derandomize=True)
+    @settings(LOGS, max_examples=250, database=None, derandomize=True)
     @given(log=lives())
     def look(log: Log) -> None:
         seen.update((t.rule, t.change) for t in by_oracle(log.records, BUNDLES).transitions)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import msgspec
@@ -29,16 +29,24 @@ SEED = 7
 FATES = {"applied": "applied", "duplicate": "duplicate", "moved": "moved", "tick": "ticks"}
 
 
-@dataclass(slots=True, kw_only=True)
 class Log:
-    """Records of one log before they are put into partitions; offsets are row numbers."""
+    """Records of one log before they are put into partitions; offsets are row numbers.
 
-    records: list[Record] = field(default_factory=list)
-    accounts: list[str | None] = field(default_factory=list)
-    """Whose each record is; None for ticks and what can't be read: those go to every partition."""
+    No dataclass, so that hypothesis prints how a log was drawn and not its thousands of records.
+    """
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self.accounts: list[str | None] = []
+        """Whose each record is; None for ticks and what can't be read: those go to every partition."""
 
     def __repr__(self) -> str:
         return f"a log of {len(self.records)} records"
+
+    def copy(self) -> "Log":
+        log = Log()
+        log.records, log.accounts = list(self.records), list(self.accounts)
+        return log
 
     def append(self, value: bytes | None, *, ts: int, account: str | None = None, moved: bool = False) -> None:
         headers = (("moved", b"1"),) if moved else ()
