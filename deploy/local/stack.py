@@ -173,7 +173,7 @@ def _part(part: Part, *, settings: LocalSettings, environment: Mapping[str, str]
     print(f"starting {part.name}")
     claim_port(part.port, variable=part.variable)
     server = Server(
-        [sys.executable, "-m", part.module, *part.arguments],
+        [sys.executable, "-m", "deploy.local.keeper", sys.executable, "-m", part.module, *part.arguments],
         log=settings.data / "logs" / f"{part.name}.log",
         environment={**environment, **part.environment},
         tethered=False,

@@ -11,6 +11,7 @@ from deploy.local import stack
 from deploy.local.processes import Started, began, end, remember, remembered, running
 from deploy.local.server import ServerFailed, free_port, port_is_open
 from deploy.local.settings import LocalSettings
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -96,6 +97,29 @@ def test_a_process_of_ours_is_ended_and_forgotten(tmp_path: Path, sleeper: subpr
     assert remembered(tmp_path, "ours") is None
 
 
+def test_a_part_that_dies_is_started_again_until_the_stack_is_stopped(tmp_path: Path) -> None:
+    starts = tmp_path / "starts"
+    keeper = subprocess.Popen([sys.executable, "-c", _KEEP, str(starts)], stderr=subprocess.DEVNULL)
+    try:
+        eventually(lambda: starts.exists() and len(starts.read_text()) > 1)
+    finally:
+        keeper.terminate()
+    keeper.wait(10)
+    ended = starts.read_text()
+    assert keeper.returncode is not None
+    assert starts.read_text() == ended
+
+
 def test_a_pid_file_cut_short_counts_as_none(tmp_path: Path) -> None:
     (tmp_path / "ours.json").write_text('{"name":"ou')
     assert running(tmp_path) == []
+
+
+_KEEP = """
+import sys
+from deploy.local import keeper
+keeper.YOUNG_S, keeper.PAUSE_S = 0, 0.1
+child = "open(__import__('sys').argv[1], 'a').write('x'); raise SystemExit(1)"
+sys.argv = ["keeper", sys.executable, "-c", child, sys.argv[1]]
+sys.exit(keeper.main())
+"""
