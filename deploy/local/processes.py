@@ -78,7 +78,7 @@ def began(pid: int) -> str | None:
 
 def _send(process: Started, number: signal.Signals) -> None:
     if process.is_running():
-        # a keeper passes SIGTERM on to what it keeps; SIGKILL has to reach both, which are a process group
-        is_group = number == signal.SIGKILL and os.getpgid(process.pid) == process.pid
         with contextlib.suppress(ProcessLookupError):
+            # a keeper passes SIGTERM on to what it keeps; SIGKILL has to reach both, which are a process group
+            is_group = number == signal.SIGKILL and os.getpgid(process.pid) == process.pid
             (os.killpg if is_group else os.kill)(process.pid, number)
