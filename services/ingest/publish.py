@@ -6,10 +6,10 @@ NotDurable       not every record is known to be in Kafka; sending the same agai
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Protocol
 
+import msgspec
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, KafkaTimeoutError
@@ -27,8 +27,7 @@ STOP_S: Final = 5.0
 Headers = Sequence[tuple[str, bytes]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class Record(msgspec.Struct, frozen=True, kw_only=True):
     """One record to be: the key decides its partition."""
 
     topic: str

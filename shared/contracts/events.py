@@ -164,7 +164,7 @@ def source_of(name: str) -> str:
 def wire_time(at_ms: int) -> str:
     """Write epoch milliseconds as RFC 3339 UTC with milliseconds and `Z` (24 characters)."""
     seconds, ms = divmod(at_ms, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{ms:03d}Z"
+    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{ms:03d}Z"
 
 
 def parse_time(text: str) -> int | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 import msgspec
@@ -20,14 +21,13 @@ from services.ingest.core.item import MAX_ID_CHARS, Item, Reason, Rejection
 from services.ingest.core.kinds import tell
 from services.ingest.core.moment import occurred_ms, read_stamp
 from services.ingest.core.sources import SourceRules
-from shared.contracts.events import Event, derived_id, source_of, type_of, wire_time
+from shared.contracts.events import Event, Kind, derived_id, source_of, type_of, wire_time
 
 _VOLATILE: Final = ("sentAt", "sent_at", "writeKey", "_metadata")
 """What a client writes anew at each attempt, so no part of an event's identity."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     """An event whose account is not known yet, under its user's key; its subject is empty."""
 
     user: str
@@ -50,7 +50,7 @@ class Admission:
         return len(self.events) + len(self.waiting) + len(self.rejected)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Desk:
     """What admission of one request stands on: whose key it was, when it came, what is known of users."""
 
@@ -60,9 +60,18 @@ class Desk:
     hashed: Callable[[str], str]
     known: Callable[[str], Belonging | None]
 
+    @cached_property
+    def received(self) -> str:
+        """Return the time of receipt as events carry it."""
+        return wire_time(self.received_ms)
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Admitted:
+    @cached_property
+    def source_uri(self) -> str:
+        """Return the source as events carry it."""
+        return source_of(self.source)
+
+
+class _Admitted(msgspec.Struct, frozen=True, kw_only=True):
     event: Event
     users: tuple[str, ...]
 
@@ -129,11 +138,11 @@ def _event(item: Item, desk: Desk, *, at_ms: int, account: str, result: Admissio
     result.dropped.extend(told.dropped)
     return Event(
         id=event_id,
-        source=source_of(desk.source),
-        type=type_of(told.kind),
+        source=desk.source_uri,
+        type=_TYPES[told.kind],
         subject=account,
-        time=wire_time(at_ms),
-        receivedat=wire_time(desk.received_ms),
+        time=desk.received if at_ms == desk.received_ms else wire_time(at_ms),
+        receivedat=desk.received,
         data=msgspec.Raw(_ENCODER.encode(told.data)),
     )
 
@@ -166,5 +175,6 @@ def _learn(users: Sequence[str], told: Belonging, desk: Desk, result: Admission)
             result.learned[user] = told
 
 
+_TYPES: Final = {kind: type_of(kind) for kind in Kind}
 _ENCODER: Final = msgspec.json.Encoder()
 _CANONICAL: Final = msgspec.json.Encoder(order="deterministic")

@@ -58,13 +58,11 @@ class Reader:
     """Give fields by our names; what is there but can't be read is None and noted in `dropped`."""
 
     def __init__(self, fields: Fields, names: Mapping[str, str]) -> None:
-        self._values = {}
-        for theirs, value in fields.items():
-            key = squash(theirs)
-            self._values[key] = value
+        values = {squash(theirs): value for theirs, value in fields.items()}
         for theirs, ours in names.items():
-            if self._values.get(theirs) is not None:
-                self._values[squash(ours)] = self._values[theirs]
+            if values.get(theirs) is not None:
+                values[squash(ours)] = values[theirs]
+        self._values = values
         self.dropped: list[Field] = []
 
     def raw(self, field: Field) -> object:

@@ -1,8 +1,8 @@
 """Say whose event it is: the account it names, the user as a keyed hash, and what it teaches of users' accounts."""
 
-import hashlib
 import hmac
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -27,12 +27,10 @@ Known = Callable[[str], str | None]
 
 def user_hasher(key: bytes) -> Callable[[str], str]:
     """Return the function that replaces a user's id: `u1_` + 32 hex digits of HMAC-SHA256 under `key`."""
-    keyed = hmac.new(key, digestmod=hashlib.sha256)
 
+    @lru_cache(maxsize=1 << 14)
     def hashed(user: str) -> str:
-        mac = keyed.copy()
-        mac.update(user.encode())
-        return USER_PREFIX + mac.hexdigest()[:32]
+        return USER_PREFIX + hmac.digest(key, user.encode(), "sha256")[:16].hex()
 
     return hashed
 
@@ -57,6 +55,7 @@ def explicit_account(item: Item, rules: SourceRules) -> str | Rejection | None:
     return None
 
 
+@lru_cache(maxsize=1 << 14)
 def is_account(text: str) -> bool:
     """Tell whether a text can be an account id: 1 to 128 bytes of UTF-8, printable, not blank."""
     return 0 < len(text.encode()) <= MAX_ACCOUNT_BYTES and text.isprintable() and not text.isspace()

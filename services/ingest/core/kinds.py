@@ -63,7 +63,8 @@ def tell(item: Item, *, rules: SourceRules, user: str | None) -> Told | Rejectio
     name = _name(item)
     if isinstance(name, Rejection):
         return name
-    kind, make = BY_NAME.get(rules.events.get(name, name), (Kind.USAGE, _usage(rules.events.get(name, name))))
+    name = rules.events.get(name, name)
+    kind, make = BY_NAME.get(name) or (Kind.USAGE, _usage(name))
     return _made(kind, make, item, fields=Reader(item.properties, rules.traits), user=user)
 
 

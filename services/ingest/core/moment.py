@@ -2,6 +2,7 @@
 
 import math
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -37,6 +38,7 @@ def occurred_ms(at_ms: int, *, sent_ms: int | None, received_ms: int) -> int:
     return max(1, min(at_ms + skew_ms, received_ms))
 
 
+@lru_cache(maxsize=1024)
 def _read_text(text: str) -> int | None:
     try:
         at = datetime.fromisoformat(text)
