@@ -1,0 +1,1 @@
+"""Measure against a floor or a peer in the same run; `make help` lists what can be measured."""
