@@ -200,7 +200,10 @@ def _was_silent(view: View, opened_at: int) -> bool:
         if not before:
             return True
         day, hour = max(before)
-        since = day * 24 * HOUR + history.roll + (hour + 1) * HOUR
+        since = day * 24 * HOUR + history.roll + hour * HOUR
+    day = history.day(since)
+    if max(day - 84, history.first_day) <= history.front - 91:
+        return True
     return deadline_after(history, since, alpha_permille=view.alpha_permille) <= opened_at
 
 
