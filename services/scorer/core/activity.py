@@ -195,6 +195,8 @@ class Activity:
 
     def link(self, columns: Columns, *, head: str, rows: Ints, accounts: Ints) -> None:
         """Put new rows (ascending) in front of their accounts' chains."""
+        if not rows.size:
+            return
         columns["account"][rows] = accounts
         order = np.argsort(accounts, kind="stable")
         rows, accounts = rows[order], accounts[order]

@@ -126,7 +126,7 @@ def transitions(steps: Sequence[Step], *, evaluation: Evaluation, before: Episod
         for order, step in enumerate(steps)
         for where, opened, severity in zip(step.where, step.opened.tolist(), step.severity.tolist(), strict=True)
     ]
-    dropped = sorted(set(before.rules) - set(evaluation.episodes.rules))
+    dropped = sorted(set(before.rules) - set(evaluation.bundle.rule_names))
     for order, rule in enumerate(dropped, start=len(steps)):
         k = before.rules.index(rule)
         opened, severity = before.columns["opened"][rows, k], before.columns["severity"][rows, k]

@@ -34,14 +34,20 @@ class Episodes:
         width = max(1, len(self.rules))
         self.columns = Columns({"opened": (np.int64, width, NONE), "severity": (np.int8, width, 0)})
 
-    def under(self, rules: Sequence[str]) -> "Episodes":
-        """Return the same episodes with other columns; those of rules that are not among them are left out."""
-        new = Episodes(rules)
+    def under(self, rules: Sequence[str], *, ahead: Flags) -> "Episodes":
+        """Return the same episodes with other columns; those of rules that are not among them are left out.
+
+        Accounts `ahead` were restored from a later moment than the one being replayed: theirs stay, after the others.
+        """
+        opened = self.columns["opened"][: self.columns.count]
+        later = [rule for k, rule in enumerate(self.rules) if rule not in rules and (opened[ahead, k] != NONE).any()]
+        new = Episodes([*rules, *later])
         new.columns.add(self.columns.count)
-        for name in set(rules) & set(self.rules):
+        for rule in set(new.rules) & set(self.rules):
+            whose = ahead if rule in later else slice(None)
             for column in ("opened", "severity"):
-                values = self.columns[column][: self.columns.count, self.rules.index(name)]
-                new.columns[column][: self.columns.count, new.rules.index(name)] = values
+                values = self.columns[column][: self.columns.count, self.rules.index(rule)]
+                new.columns[column][: self.columns.count, new.rules.index(rule)][whose] = values[whose]
         return new
 
 

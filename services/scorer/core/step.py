@@ -241,7 +241,8 @@ def _evaluate(state: Partition, *, at: int, offset: int, bundle: CompiledBundle,
     is_new = state.bundle is None or state.bundle.version != bundle.version
     before = state.episodes
     if is_new:
-        state.episodes = before.under(bundle.rule_names)
+        ahead = columns["upto"][:count] >= offset
+        state.episodes = before.under(bundle.rule_names, ahead=ahead)
         state.bundle = bundle
     due = columns["touched"][:count].copy()
     if state.next_due is None or state.next_due <= at:
