@@ -150,7 +150,9 @@ async def work(alerts: Alerts, metrics: Metrics, producer: AIOKafkaProducer) -> 
     )
     metrics.active.set(1)
     try:
-        async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
+        # slack_sdk heeds its own timeout only in sessions it makes itself
+        patience = aiohttp.ClientTimeout(total=TIMEOUT_S)
+        async with aiohttp.ClientSession(timeout=patience) as session, asyncio.TaskGroup() as group:
             post = Post(
                 channels=channels(told, alerts.configuration, session),
                 background=alerts.configuration.background,

@@ -1,6 +1,6 @@
 """Turn transitions and commands into alerts: read, decide, make durable, hand to the outbox, commit."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -59,7 +59,7 @@ async def consume(intake: Intake, desk: Desk, outbox: Outbox) -> None:
     )
     await consumer.start()
     try:
-        await _assign(consumer, [intake.names.risk, intake.names.commands])
+        await _assign(consumer, intake)
         while True:
             batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=MOST_RECORDS)
             records = [record for batch in batches.values() for record in batch]
@@ -105,14 +105,16 @@ async def _bury(record: Record, error: str, intake: Intake) -> None:
     await intake.producer.send_and_wait(intake.names.dead_letters, letter.value, key=record.key, headers=letter.headers)
 
 
-async def _assign(consumer: AIOKafkaConsumer, names: Iterable[str]) -> None:
+async def _assign(consumer: AIOKafkaConsumer, intake: Intake) -> None:
     """Take every partition, each from the committed offset, or from its beginning at the first start."""
-    await consumer.topics()  # refreshes what the client knows
     tps = [
-        TopicPartition(name, number) for name in names for number in sorted(consumer.partitions_for_topic(name) or ())
+        TopicPartition(name, number)
+        for name in (intake.names.risk, intake.names.commands)
+        for number in sorted(await intake.producer.partitions_for(name))
     ]
-    consumer.assign(tps)
     beginnings = await consumer.beginning_offsets(tps)
-    for tp in tps:
-        committed = await consumer.committed(tp)
-        consumer.seek(tp, beginnings[tp] if committed is None else committed)
+    committed = {tp: await consumer.committed(tp) for tp in tps}
+    consumer.assign(tps)
+    for tp in tps:  # no await since assign: aiokafka would look for offsets by itself, find none and stand still
+        offset = committed[tp]
+        consumer.seek(tp, beginnings[tp] if offset is None else offset)
