@@ -18,7 +18,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.records_to_delete import RecordsToDelete
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from services.scorer import metrics
 from services.scorer.core import chunks
@@ -126,6 +126,14 @@ class Activity:
         return Loaded(state=state, end=end, first=first)
 
     async def _read(self, partition: int, progress: Callable[[], None]) -> tuple[list[tuple[int, bytes]], int]:
+        while True:
+            try:
+                return await self._read_once(partition, progress)
+            except OffsetOutOfRangeError:  # another process, still believing it is the owner, trimmed while we read
+                log.warning("checkpoint_trimmed_while_read", partition=partition)
+                progress()
+
+    async def _read_once(self, partition: int, progress: Callable[[], None]) -> tuple[list[tuple[int, bytes]], int]:
         start, end = await self._span(partition)
         records: list[tuple[int, bytes]] = []
         if start == end:

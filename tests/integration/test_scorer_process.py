@@ -1,0 +1,265 @@
+"""The scorer as a process on real Kafka and Redis, compared with the oracle over the log that lies there."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+import pytest
+from aiokafka.structs import ConsumerRecord
+
+from shared import clock
+from shared.contracts.health import AccountHealth
+from shared.contracts.partition import partition_of
+from shared.contracts.topics import DEAD_LETTERS, EVENTS, PARTITIONS, SCORES
+from shared.dead_letters import source_of, unseal
+from shared.kafka import read_to_end
+from tests.support.scoring import (
+    KEY,
+    ScorerProcess,
+    Written,
+    checkpoint_spans,
+    empty_topics,
+    event,
+    expected,
+    last_context,
+    published_transitions,
+    ticks,
+    wait_scored,
+    write,
+)
+from tests.support.servers import kafka_in, running
+from tests.support.waiting import soon
+
+DAY = 86_400_000
+OWN_TIME = {"CHURNWATCH_SCORER_TICKS": "false"}
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the address of a broker on which the topics have their real names."""
+    with running(kafka_in(tmp_path_factory.mktemp("scorer-kafka"))) as server:
+        yield server.bootstrap
+
+
+@pytest.fixture
+async def scorer(broker: str, redis_url: str, tmp_path: Path) -> AsyncIterator[ScorerProcess]:
+    """Return a scorer, not started, before an empty log into which the test writes the time."""
+    await empty_topics(broker)
+    process = ScorerProcess(kafka=broker, redis=redis_url, folder=tmp_path, settings=OWN_TIME)
+    yield process
+    process.stop()
+
+
+def days_of_use(days: range, *, end: int, context: int, accounts: int = 25, seed: int = 1) -> Iterator[Written]:
+    """Yield events of accounts that differ in rhythm, day by day with a tick at each day's end; day 0 ends at `end`.
+
+    Some go quiet for the last three days; some pay late; names are facts; every tenth event comes twice.
+    """
+    draw = random.Random(seed + days.start)
+    number = days.start * 1_000_000
+    for day in days:
+        noon = end + day * DAY - DAY // 2
+        for index in range(accounts):
+            account = f"account-{index}"
+            for _ in range(draw.randrange(3) if index % 5 or day < -3 else 0):
+                number += 1
+                at = noon + draw.randrange(-DAY // 3, DAY // 3)
+                data = {"user": f"u{draw.randrange(9)}", "name": draw.choice(["export", "report"])}
+                used = event(account, draw.choice(["login", "usage", "outcome"]), at=at, number=number, data=data)
+                yield used
+                if number % 10 == 0:
+                    yield used
+            if draw.random() < 0.05:
+                number += 1
+                status = draw.choice(["payment_failed", "invoice_paid"])
+                yield event(account, "billing", at=noon, number=number, data={"status": status})
+                number += 1
+                facts = {"owner": f"o{index % 3}@vendor.example", "arr": 1000 * index, "name": f"Account {index}"}
+                yield event(account, "account", at=noon, number=number, data=facts)
+        yield from ticks(end + day * DAY, context=context)
+
+
+async def test_health_episodes_and_fates_are_those_of_the_oracle(scorer: ScorerProcess) -> None:
+    scorer.start_ready()
+    context = await last_context(scorer.kafka)
+    now = clock.now_ms()
+    await write(scorer.kafka, days_of_use(range(-60, 1), end=now, context=context))
+    wanted = await expected(scorer.kafka)
+    assert wanted.transitions, "the story must open episodes"
+
+    await wait_scored(scorer.redis, wanted.healths)
+
+    published = await published_transitions(scorer.kafka)
+    assert sorted(published, key=str) == sorted(wanted.transitions, key=str)
+    scores = [msgspec.json.decode(found.value or b"", type=AccountHealth) async for found in _records(scorer, SCORES)]
+    assert sorted(scores, key=str) == sorted(wanted.scores, key=str)
+    counted = scorer.metrics()
+    assert counted['churn_scorer_records_total{fate="applied"}'] == wanted.counts["applied"]
+    assert counted['churn_scorer_records_total{fate="duplicate"}'] == wanted.counts["duplicate"]
+
+
+async def test_what_cannot_be_read_is_kept_and_the_partition_goes_on(scorer: ScorerProcess) -> None:
+    now = clock.now_ms()
+    good = event("acme", "login", at=now - DAY, number=1)
+    ahead = event("acme", "login", at=now + 3_600_000, number=2)
+    poison = [
+        None,
+        b"",
+        b"{",
+        b"\xff\xfe",
+        b"[" * 5000,
+        b'{"type":"churn.usage.v9"}',
+        b'{"type":"churn.tick.v1"}',
+        b"1",
+    ]
+    bad = [Written(partition=good.partition, key=b"k", value=value) for value in poison]
+    scorer.start_ready()
+    context = await last_context(scorer.kafka)
+    last = event("acme", "login", at=now - 1000, number=3)
+    await write(scorer.kafka, [good, *bad, ahead, last, *ticks(now, context=context)])
+    wanted = await expected(scorer.kafka)
+
+    await wait_scored(scorer.redis, wanted.healths)
+
+    assert wanted.healths["acme"].last_activity == now - 1000
+    letters = [letter async for letter in _records(scorer, DEAD_LETTERS)]
+    assert len(letters) == len(bad) + 1
+    opened = {_offset(letter.headers): letter.value for letter in letters}
+    for offset, record in enumerate([*bad, ahead], start=1):
+        sealed = opened[offset]
+        assert record.value == (None if sealed is None else unseal(sealed, key=bytes.fromhex(KEY)))
+    reasons = Counter(dict(letter.headers)["dlq-reason"].decode() for letter in letters)
+    assert reasons == Counter(fate for fate in wanted.fates if fate not in {"applied", "tick", "ticks"})
+
+
+async def test_an_event_in_the_wrong_partition_is_forwarded_once(scorer: ScorerProcess) -> None:
+    now = clock.now_ms()
+    right = event("acme", "login", at=now - 1000, number=1)
+    wrong = Written(partition=(right.partition + 1) % PARTITIONS, key=right.key, value=right.value)
+    again = Written(partition=wrong.partition, key=b"acme", value=wrong.value, headers=(("moved", b"1"),))
+    scorer.start_ready()
+    await write(scorer.kafka, [wrong, again])
+    await soon(lambda: _held(scorer.kafka, EVENTS, right.partition, 1))
+    await soon(lambda: _held(scorer.kafka, DEAD_LETTERS, wrong.partition, 1))
+    await write(scorer.kafka, ticks(now, context=await last_context(scorer.kafka)))
+    wanted = await expected(scorer.kafka)
+
+    await wait_scored(scorer.redis, wanted.healths)
+
+    assert wanted.healths["acme"].last_activity == now - 1000
+    assert partition_of(b"acme", partitions=PARTITIONS) == wanted.healths["acme"].partition
+    forwarded = [found async for found in _records(scorer, EVENTS) if found.partition == right.partition]
+    assert forwarded[0].value == right.value
+    assert ("moved", b"1") in forwarded[0].headers
+    letters = [letter async for letter in _records(scorer, DEAD_LETTERS)]
+    assert [dict(letter.headers)["dlq-reason"] for letter in letters] == [b"wrong_partition"]
+
+
+async def test_no_crash_or_restart_changes_any_health_or_episode(scorer: ScorerProcess) -> None:
+    scorer.start_ready()
+    context = await last_context(scorer.kafka)
+    now = clock.now_ms()
+    for turn, days in enumerate([range(-60, -30), range(-30, -20), range(-20, -10), range(-10, -4), range(-4, 1)]):
+        await write(scorer.kafka, days_of_use(days, end=now, context=context))
+        if turn in {0, 2}:
+            await soon(lambda: _closed_cycles(scorer.kafka))
+        if turn % 2:
+            scorer.kill()
+        else:
+            scorer.stop()
+        scorer.start_ready()
+    wanted = await expected(scorer.kafka)
+
+    await wait_scored(scorer.redis, wanted.healths)
+
+    assert any(taken["source"] == "checkpoint" and taken["position"] for taken in scorer.logged("partition_taken"))
+    published = {transition.id: transition for transition in await published_transitions(scorer.kafka)}
+    assert published == {transition.id: transition for transition in wanted.transitions}
+
+
+async def test_a_scorer_stopped_for_three_days_scores_as_if_it_had_run(scorer: ScorerProcess) -> None:
+    scorer.start_ready()
+    context = await last_context(scorer.kafka)
+    now = clock.now_ms()
+    await write(scorer.kafka, days_of_use(range(-50, -3), end=now, context=context))
+    scorer.stop()
+    await write(scorer.kafka, days_of_use(range(-3, 1), end=now, context=context))
+    scorer.start_ready()
+    wanted = await expected(scorer.kafka)
+
+    await wait_scored(scorer.redis, wanted.healths)
+
+    assert set(wanted.counts) <= {"applied", "duplicate", "tick", "ticks"}
+    assert not [letter async for letter in _records(scorer, DEAD_LETTERS)]
+
+
+async def test_the_checkpoint_is_trimmed_behind_its_last_two_cycles(scorer: ScorerProcess) -> None:
+    scorer.start_ready()
+    context = await last_context(scorer.kafka)
+    now = clock.now_ms()
+    for day in range(-20, 1):
+        await write(scorer.kafka, days_of_use(range(day, day + 1), end=now, context=context))
+        await asyncio.sleep(0.3)  # not for time to pass: for cycles to be needed
+    await soon(lambda: _trimmed(scorer.kafka))
+    assert all(end - begin < 12 for begin, end in (await checkpoint_spans(scorer.kafka)).values())
+
+
+async def test_live_ticks_bring_an_event_to_redis_and_an_episode_to_the_risk_topic(
+    broker: str, redis_url: str, tmp_path: Path
+) -> None:
+    await empty_topics(broker)
+    scorer = ScorerProcess(kafka=broker, redis=redis_url, folder=tmp_path)
+    scorer.start_ready()
+    try:
+        failed = event("acme", "billing", at=clock.now_ms(), number=1, data={"status": "payment_failed"})
+        await write(scorer.kafka, [failed])
+        await soon(lambda: _is_told(scorer.kafka), within_s=10)
+        (transition,) = await published_transitions(scorer.kafka)
+        assert (transition.account, transition.rule, transition.change) == ("acme", "failed_payment", "opened")
+        assert transition.at == transition.opened_at
+    finally:
+        scorer.stop()
+    wanted = await expected(scorer.kafka)
+    await wait_scored(scorer.redis, wanted.healths)
+
+    stranger = ScorerProcess(
+        kafka=broker,
+        redis=redis_url,
+        folder=tmp_path / "stranger",
+        settings={"CHURNWATCH_DEAD_LETTER_KEY": "77" * 32},
+    )
+    stranger.start()
+    stranger.wait_ended()
+    stranger.stop()
+    assert "dead_letter_key has the fingerprint" in (tmp_path / "stranger" / "scorer.log").read_text("utf-8")
+
+
+def _records(scorer: ScorerProcess, topic: str) -> AsyncIterator[ConsumerRecord[bytes | None, bytes | None]]:
+    return read_to_end(scorer.kafka, topic)
+
+
+def _offset(headers: Sequence[tuple[str, bytes]]) -> int:
+    source = source_of(headers)
+    assert source is not None
+    return source.offset
+
+
+async def _held(bootstrap: str, topic: str, partition: int, count: int) -> bool:
+    return len([found async for found in read_to_end(bootstrap, topic, partition)]) >= count
+
+
+async def _closed_cycles(bootstrap: str) -> bool:
+    spans = await checkpoint_spans(bootstrap)
+    return sum(end >= 3 for _, end in spans.values()) >= PARTITIONS // 2  # some have no account
+
+
+async def _trimmed(bootstrap: str) -> bool:
+    spans = await checkpoint_spans(bootstrap)
+    return sum(begin > 0 for begin, _ in spans.values()) >= PARTITIONS // 2
+
+
+async def _is_told(bootstrap: str) -> bool:
+    return bool(await published_transitions(bootstrap))
