@@ -107,7 +107,8 @@ def deadlines_of(activity: Activity, *, rows: Ints, last: Ints, bundle: Compiled
 def last_before(at: Ints, *, rows: Ints, activity: Activity) -> Ints:
     """Return the last activity known today of a past moment, one an account; MISSING where none is held any more.
 
-    The exact time if the account was not active since; else the end of the last active account-hour before `at`'s.
+    The exact time if the account was not active since; else the start of the last active account-hour before `at`'s:
+    from its end, the deadline of an ordinary silence would lie after the tick that opened it.
     """
     columns = activity.accounts
     roll, last = columns["roll"][rows].astype(np.int64), columns["last"][rows]
@@ -118,8 +119,8 @@ def last_before(at: Ints, *, rows: Ints, activity: Activity) -> Ints:
     back = np.argmax(held != 0, axis=1)
     word = held[np.arange(len(rows)), back].astype(np.int64)
     top = np.frexp(word.astype(np.float64))[1] - 1
-    end = ((hour // 24 - back) * 24 + top + 1) * HOUR + roll
-    return np.where(last <= at, last, np.where(word > 0, end, MISSING))
+    start = ((hour // 24 - back) * 24 + top) * HOUR + roll
+    return np.where(last <= at, last, np.where(word > 0, start, MISSING))
 
 
 def _users(activity: Activity, *, rows: Ints, day: Ints, days: int) -> Ints:

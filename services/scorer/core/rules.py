@@ -18,6 +18,7 @@ from services.scorer.core.features import (
     survey_on,
     usage_change_on,
 )
+from services.scorer.core.rhythm import CONSIDERED_DAYS
 from services.scorer.core.table import NONE, Columns, Ints
 from shared.contracts.risk import Change, Severity
 
@@ -146,7 +147,9 @@ def _held_then(condition: Condition, then: Ints, *, rows: Ints, activity: Activi
     match condition.feature:
         case "silence":
             last = last_before(then, rows=rows, activity=activity)
-            known = np.flatnonzero(last != MISSING)
+            first_day, front = (columns[name][rows].astype(np.int64) for name in ("first_day", "front"))
+            forgotten = np.maximum(day_of(last, roll=roll) - CONSIDERED_DAYS, first_day) <= front - HORIZON_DAYS
+            known = np.flatnonzero((last != MISSING) & ~forgotten)
             held = np.ones(len(rows), bool)
             held[known] = deadlines_of(activity, rows=rows[known], last=last[known], bundle=bundle) <= then[known]
             return held
