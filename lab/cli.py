@@ -1,0 +1,46 @@
+"""The command `churnwatch`: one short function a command, each in a file of its own noun."""
+
+import sys
+from importlib.metadata import version
+
+import redis.exceptions
+from cyclopts import App
+
+from lab import keys, simulate_command, stack, topics, train_command, verify
+from lab.trouble import Trouble
+from shared.kafka import KafkaProblem, KafkaUnavailable
+
+app = App(
+    name="churnwatch",
+    help="Watch a product's event stream and tell the right person that an account is about to be lost.",
+    version=lambda: version("churnwatch"),
+)
+app.command(keys.app)
+app.command(topics.app)
+app.command(stack.up)
+app.command(stack.down)
+app.command(verify.verify)
+app.command(simulate_command.simulate)
+app.command(train_command.train)
+
+
+@app.command(name="version")
+def show_version() -> None:
+    """Print the version."""
+    print(version("churnwatch"))
+
+
+def main() -> None:
+    """Run the command line; what goes wrong is one line that names the thing and the remedy."""
+    try:
+        app()
+    except KafkaUnavailable as problem:
+        sys.exit(f"churnwatch: {problem}; start it with `churnwatch up` or set CHURNWATCH_KAFKA=host:port")
+    except (KafkaProblem, Trouble) as problem:
+        sys.exit(f"churnwatch: {problem}")
+    except redis.exceptions.ConnectionError as problem:
+        sys.exit(f"churnwatch: no redis answers: {problem}; start it with `churnwatch up` or set CHURNWATCH_REDIS")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+"""`churnwatch topics`: create the topics that are missing, or check that all are as agreed."""
+
+from collections.abc import Sequence
+
+from cyclopts import App
+
+from shared.contracts.topics import TOPICS
+from shared.kafka import create_topics, wait_ready
+from shared.settings import ServiceSettings, load
+
+app = App(name="topics", help="Create Kafka's topics, and check how they are set.")
+
+
+@app.command
+async def create(*, replication: int = 1, min_insync: int = 1) -> None:
+    """Create the topics that are missing; settings of existing ones are compared, and never changed."""
+    created = await _created(replication=replication, min_insync=min_insync)
+    for name in created:
+        print(f"created {name}")
+    print(f"{len(TOPICS)} topics are as agreed")
+
+
+async def _created(*, replication: int, min_insync: int) -> Sequence[str]:
+    settings = load(ServiceSettings)
+    await wait_ready(settings.kafka, 5.0)
+    return await create_topics(settings.kafka, TOPICS.values(), replication=replication, min_insync=min_insync)
