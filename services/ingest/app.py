@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import structlog
 import yaml
+from aiokafka.errors import KafkaError
 from fastapi import FastAPI
 from prometheus_client import REGISTRY, CollectorRegistry
 from starlette.middleware.cors import CORSMiddleware
@@ -17,18 +18,21 @@ from services.ingest.answer import install_errors
 from services.ingest.api import Ingest, route_of, router
 from services.ingest.core.identity import user_hasher
 from services.ingest.core.sources import Sources, read_sources
+from services.ingest.fingerprints import check_secrets
 from services.ingest.identity_map import IdentityMap
 from services.ingest.metrics import Metrics
-from services.ingest.publish import KafkaPublisher
+from services.ingest.publish import KafkaPublisher, NotDurable
 from services.ingest.settings import IngestSettings
 from services.ingest.unattributed import Resender
 from shared.contracts.topics import IDENTITY, KEYS
 from shared.follow import Follower
+from shared.kafka import KafkaProblem
 from shared.keys import KeyRing
 from shared.telemetry import Ready, ops_router
 
 TITLE = "Churnwatch ingest"
 EXIT_TASK_DIED = 70
+RETRY_S = 1.0
 
 
 class Measured:
@@ -81,10 +85,15 @@ def build(settings: IngestSettings, sources: Sources) -> FastAPI:
     resender = Resender(settings.kafka, known=users.get, publisher=publisher, metrics=metrics)
     users.on_learned = resender.learned
 
-    def loaded() -> bool:
-        return key_follower.loaded.is_set() and user_follower.loaded.is_set()
+    secrets_right = asyncio.Event()
 
-    async def resend_when_loaded() -> None:
+    def loaded() -> bool:
+        return secrets_right.is_set() and key_follower.loaded.is_set() and user_follower.loaded.is_set()
+
+    async def check_then_resend() -> None:
+        await publisher.connected.wait()
+        await _until_checked(settings, publisher)
+        secrets_right.set()
         await user_follower.loaded.wait()
         await resender.run()
 
@@ -93,6 +102,7 @@ def build(settings: IngestSettings, sources: Sources) -> FastAPI:
             "kafka": publisher.connected.is_set(),
             "keys": key_follower.loaded.is_set(),
             "users": user_follower.loaded.is_set(),
+            "secrets": secrets_right.is_set(),
         }
 
     @asynccontextmanager
@@ -101,7 +111,7 @@ def build(settings: IngestSettings, sources: Sources) -> FastAPI:
             _owned(publisher.run(), "publisher"),
             _owned(key_follower.run(), "keys"),
             _owned(user_follower.run(), "users"),
-            _owned(resend_when_loaded(), "resender"),
+            _owned(check_then_resend(), "resender"),
         ]
         yield
         for task in tasks:
@@ -125,6 +135,17 @@ def build(settings: IngestSettings, sources: Sources) -> FastAPI:
 def load_sources(settings: IngestSettings) -> Sources:
     """Read the file of sources; raises OSError, yaml.YAMLError or BadSources."""
     return read_sources(yaml.safe_load(settings.sources.read_text("utf-8")))
+
+
+async def _until_checked(settings: IngestSettings, publisher: KafkaPublisher) -> None:
+    names = ("user_hash_key", "dead_letter_key", "key_pepper")
+    secrets = {name: getattr(settings, name).get_secret_value() for name in names}
+    while True:
+        try:
+            return await check_secrets(settings.kafka, publisher, secrets)
+        except (KafkaError, KafkaProblem, NotDurable) as fault:
+            structlog.get_logger(__name__).warning("secrets_not_checked", fault=repr(fault))
+            await asyncio.sleep(RETRY_S)
 
 
 def _owned(work: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:

@@ -53,11 +53,15 @@ class Resender(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka pub
         known: Callable[[str], Belonging | None],
         publisher: Publisher,
         metrics: Metrics,
+        group: str = GROUP,
+        max_poll_records: int | None = None,
     ) -> None:
         self._bootstrap = bootstrap
         self._known = known
         self._publisher = publisher
         self._metrics = metrics
+        self._group = group
+        self._max_poll_records = max_poll_records
         self._waiting: dict[str, list[int]] = {}
         self._size = 0
         self._due: set[str] = set()
@@ -88,7 +92,7 @@ class Resender(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka pub
         self._assigned = set(assigned)
 
     async def _session(self) -> None:
-        consumer = self._consumer(group=GROUP)
+        consumer = self._consumer(group=self._group)
         reader = self._consumer(group=None)
         try:
             await reader.start()
@@ -177,6 +181,7 @@ class Resender(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka pub
             auto_offset_reset="earliest",
             session_timeout_ms=10_000,
             heartbeat_interval_ms=3_000,
+            max_poll_records=self._max_poll_records,
         )
 
 

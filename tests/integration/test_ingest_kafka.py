@@ -3,26 +3,33 @@
 import asyncio
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 import segment.analytics.client
+from prometheus_client import CollectorRegistry
 
 from deploy.local.kafka import LocalKafka
+from deploy.local.server import ServerFailed
 from services.ingest.core.identity import Belonging, user_hasher, user_key
 from services.ingest.identity_map import identity_record
-from services.ingest.publish import KafkaPublisher
+from services.ingest.metrics import Metrics
+from services.ingest.publish import KafkaPublisher, Record
+from services.ingest.unattributed import Resender
 from shared import kafka
+from shared.contracts.events import Event, wire_time
 from shared.contracts.partition import partition_of
 from shared.contracts.topics import DEAD_LETTERS, EVENTS, PARTITIONS, UNATTRIBUTED
 from shared.dead_letters import unseal
 from shared.keys import load, publish, revoked
-from tests.support.ingest import DEAD_LETTER_KEY, USER_KEY, basic, data, recorded
+from tests.support.ingest import DEAD_LETTER_KEY, USER_KEY, MemoryPublisher, basic, data, recorded
 from tests.support.ingest_process import IngestProcess, events, kept, make_topics, new_key, waiting
 from tests.support.servers import kafka_in, running
-from tests.support.waiting import soon
+from tests.support.waiting import eventually, soon
 
 NUMBERS = itertools.count()
 
@@ -125,6 +132,18 @@ async def test_a_revoked_key_is_refused_within_ten_seconds(ingest: IngestProcess
         await soon(refused, within_s=10)
 
 
+@asynccontextmanager
+async def connected(broker: LocalKafka) -> AsyncIterator[KafkaPublisher]:
+    publisher = KafkaPublisher(broker.bootstrap)
+    connection = asyncio.create_task(publisher.run())
+    try:
+        await publisher.connected.wait()
+        yield publisher
+    finally:
+        connection.cancel()
+        await asyncio.gather(connection, return_exceptions=True)
+
+
 def page(number: int, user: str) -> dict[str, object]:
     return {"type": "page", "name": f"Home {number}", "userId": user, "messageId": f"{user}-{number}"}
 
@@ -189,18 +208,47 @@ async def test_what_a_dead_process_left_undone_is_done_by_the_next(
     """A user is known and its event waits, but nobody sent it on: as after a crash between the two."""
     await send(ingest, key, page(1, "flo"))
     user = user_key(source, user_hasher(USER_KEY)("flo"))
-    publisher = KafkaPublisher(broker.bootstrap)
-    connected = asyncio.create_task(publisher.run())
-    await publisher.connected.wait()
-    await publisher.publish([identity_record(user, Belonging(account="delta", at=1))])
-    connected.cancel()
-    await asyncio.gather(connected, return_exceptions=True)
+    async with connected(broker) as publisher:
+        await publisher.publish([identity_record(user, Belonging(account="delta", at=1))])
 
     async def sent_on() -> bool:
         return await subjects(broker, source) == [("flo-1", "delta")]
 
     await soon(sent_on)
     assert len([one for one in await kept(broker.bootstrap, UNATTRIBUTED) if one.key == user.encode()]) == 2
+
+
+async def test_nothing_is_sent_on_before_all_that_was_done_is_read(broker: LocalKafka, source: str) -> None:
+    """One record a poll: the event is seen long before the empty record that says it has been sent on."""
+    user = user_key(source, "u1_gus")
+    event = Event(id="done", source=f"/sources/{source}", type="churn.usage.v1", subject="", time=wire_time(1))
+    waits = Record(topic=UNATTRIBUTED, key=user.encode(), value=msgspec.json.encode(event))
+    async with connected(broker) as publisher:
+        await publisher.publish([waits])
+        at = max(one.offset for one in await kept(broker.bootstrap, UNATTRIBUTED) if one.key == user.encode())
+        await publisher.publish(
+            [Record(topic=UNATTRIBUTED, key=user.encode(), value=None, headers=[("upto", b"%d" % at)])]
+        )
+        sent = MemoryPublisher()
+        resender = Resender(
+            broker.bootstrap,
+            known=lambda name: Belonging(account="acme", at=1) if name == user else None,
+            publisher=sent,
+            metrics=Metrics(CollectorRegistry()),
+            group=source,
+            max_poll_records=1,
+        )
+        running_ = asyncio.create_task(resender.run())
+        later = msgspec.json.encode(msgspec.structs.replace(event, id="later"))
+        await publisher.publish([Record(topic=UNATTRIBUTED, key=user.encode(), value=later)])
+
+        async def sent_on() -> bool:
+            return len(sent.records) >= 2
+
+        await soon(sent_on)
+        running_.cancel()
+        await asyncio.gather(running_, return_exceptions=True)
+    assert [json.loads(one.value)["id"] for one in sent.records if one.value] == ["later"]
 
 
 async def test_the_same_batch_twice_has_the_same_ids(
@@ -213,3 +261,14 @@ async def test_the_same_batch_twice_has_the_same_ids(
     ids = [event_id for event_id, _ in await subjects(broker, source)]
     assert len(ids) == 4
     assert len(set(ids)) == 2
+
+
+async def test_with_another_secret_it_does_not_start(ingest: IngestProcess, broker: LocalKafka, tmp_path: Path) -> None:
+    assert ingest.is_ready()
+    wrong = IngestProcess(tmp_path, broker.bootstrap, CHURNWATCH_USER_HASH_KEY="00" * 32)
+    with suppress(ServerFailed):  # it may end before it answers
+        wrong.start_unready()
+    eventually(lambda: not wrong.is_running(), within_s=20)
+    wrong.stop()
+    assert "user_hash_key: not what this deployment's data was made with" in wrong.log()
+    assert "dead_letter_key" not in wrong.log()

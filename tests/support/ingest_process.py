@@ -63,6 +63,9 @@ class IngestProcess:
         if self._server is not None:
             self._server.kill()
 
+    def is_running(self) -> bool:
+        return self._server is not None and self._server.is_running()
+
     def log(self) -> str:
         return self._log.read_text("utf-8", errors="replace")
 
