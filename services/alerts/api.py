@@ -90,7 +90,7 @@ def router(api: Api) -> APIRouter:
     acts = _allowed(api, Scope.ACT)
 
     @routes.get("/accounts", dependencies=[reads], responses=_answers(AccountPage))
-    async def list_accounts(  # noqa: PLR0913, PLR0917  each is a query parameter
+    async def list_accounts(
         band: Band | None = None,
         owner: Annotated[str | None, Query(max_length=320)] = None,
         segment: Annotated[str | None, Query(max_length=200)] = None,

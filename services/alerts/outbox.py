@@ -91,9 +91,9 @@ class Outbox:
         if found is None:
             return None
         alert, delivery = found
-        order = self._order(alert, delivery, certain=job not in self._uncertain)
         channel = ChannelName(delivery.channel)
         try:
+            order = self._order(alert, delivery, certain=job not in self._uncertain)
             receipt = await self._call(channel, order)
         except ChannelProblem as problem:
             await self._failed(job, problem)
@@ -107,7 +107,14 @@ class Outbox:
     async def _call(self, channel: ChannelName, order: Order) -> Receipt:
         if channel not in self._post.channels:
             raise Refused(f"{channel} is not set up")
-        return await self._post.channels[channel].tell(order)
+        try:
+            return await self._post.channels[channel].tell(order)
+        except ChannelProblem:
+            raise
+        except Exception as bug:
+            # one alert nobody foresaw must not end the delivery of all others, again after each restart
+            structlog.get_logger(__name__).exception("delivery_bug", channel=channel)
+            raise Refused(f"bug: {type(bug).__name__}") from bug
 
     async def _failed(self, job: Job, problem: ChannelProblem) -> None:
         call = _call_of(problem)

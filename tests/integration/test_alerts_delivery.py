@@ -9,7 +9,8 @@ from services.alerts.core.routing import Route
 from shared.contracts.alerts import AlertState, Command, CommandKind, DeliveryState
 from shared.contracts.risk import Change, Severity
 from shared.kafka import read_to_end
-from tests.support.alerting import OWNER, T0, Slack, routes, service, slack_double, transition
+from tests.support.alerting import Slack, service, slack_double
+from tests.support.risk import OWNER, T0, routes, transition
 from tests.support.servers import Mailbox
 from tests.support.waiting import soon
 

@@ -22,7 +22,8 @@ from shared.contracts.risk import Change, Severity
 from shared.contracts.topics import PARTITIONS, RISK, TOPICS
 from shared.health_store import HealthRow, HealthStore
 from shared.kafka import create_topics, producer
-from tests.support.alerting import CONFIG, KEY, T0, Slack, slack_double, transition
+from tests.support.alerting import KEY, Slack, slack_double
+from tests.support.risk import CONFIG, T0, transition
 from tests.support.servers import Mailbox
 from tests.support.waiting import soon
 

@@ -1,11 +1,10 @@
-"""Build transitions and run the alert service against real Kafka, a Slack double and a mail server."""
+"""Run the alert service against real Kafka, a Slack double and a mail server."""
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import msgspec
 from aiohttp import web
@@ -19,82 +18,20 @@ from services.alerts.app import Alerts, work
 from services.alerts.channels.people import People
 from services.alerts.configuration import Configuration
 from services.alerts.consumer import Names
-from services.alerts.core.message import Background, Playbook
-from services.alerts.core.routing import Receiver, Route, Routes
+from services.alerts.core.routing import Routes
 from services.alerts.desk import read_alerts
 from services.alerts.metrics import Metrics
 from services.alerts.outbox import Pace
 from services.alerts.settings import AlertSettings
 from shared.contracts import topics
 from shared.contracts.alerts import Alert, Command
-from shared.contracts.health import Attributes, Band, Contribution
-from shared.contracts.risk import Change, Evidence, Severity, Transition, episode_id, transition_id
+from shared.contracts.risk import Transition
 from shared.kafka import producer as new_producer
+from tests.support.risk import background, routes
 from tests.support.servers import fresh_topic
 
 KEY = "00" * 32
 FAST = Pace(between_s=0.0, first_s=0.02, longest_s=0.1)
-OWNER = "dana@example.com"
-T0 = 1_795_000_000_000
-DAY_MS = 86_400_000
-
-
-def transition(
-    change: Change = Change.OPENED,
-    *,
-    account: str = "acme",
-    rule: str = "silence",
-    severity: Severity = Severity.AT_RISK,
-    opened_at: int = T0,
-    at: int | None = None,
-    **others: object,
-) -> Transition:
-    """Return a transition of the account `acme`, owned by Dana, with words for a silence."""
-    episode = episode_id(account, rule=rule, opened_at=opened_at)
-    moment = opened_at if at is None else at
-    values = {
-        "id": transition_id(episode, change=change, at=moment),
-        "episode": episode,
-        "account": account,
-        "rule": rule,
-        "change": change,
-        "severity": severity,
-        "at": moment,
-        "opened_at": opened_at,
-        "partition": 0,
-        "offset": 0,
-        "bundle": "b_0",
-        "standing": False,
-        "playbook": rule.replace("_", "-"),
-        "band": Band.AT_RISK,
-        "health": 41_200,
-        "evidence": [Evidence(feature="silence", value=3 * DAY_MS + 4 * 3_600_000, normal=2 * DAY_MS)],
-        "contributions": [
-            Contribution(dimension="engagement", measure="recency_days", points=9_000, possible=40_000, value=9),
-            Contribution(dimension="adoption", measure="seats_used", points=22_200, possible=40_000, value=400),
-            Contribution(dimension="commercial", measure="payment_ok", points=10_000, possible=20_000, value=1),
-        ],
-        "attributes": Attributes(
-            name="Acme GmbH", owner=OWNER, segment="smb", arr=48_000, currency="EUR", renewal_date="2027-01-31"
-        ),
-    }
-    return Transition(**{**values, **others})  # type: ignore[arg-type]  # the caller's fields replace ours
-
-
-def routes(**changed: object) -> Routes:
-    """Return routes that tell the owner in Slack and by mail."""
-    values = {
-        "receivers": {"owner": Receiver(slack=["owner"], mail=["owner"]), "team": Receiver(slack=["#team"])},
-        "route": Route(receivers=["owner"]),
-        "default_channel": "#churn-alerts",
-        "default_mail": ["lead@example.com"],
-    }
-    return Routes(**{**values, **changed})  # type: ignore[arg-type]  # the caller's fields replace ours
-
-
-def background() -> Background:
-    """Return playbooks for the rules used in tests."""
-    return Background(playbooks={"silence": Playbook(steps=["Call them"])}, alpha_permille=10)
 
 
 @asynccontextmanager
@@ -239,6 +176,3 @@ async def fresh_names(kafka: str) -> Names:
             kafka, replace(topics.TOPICS[like], partitions=min(2, topics.TOPICS[like].partitions))
         )
     return Names(**made)
-
-
-CONFIG = Path(__file__).parents[2] / "config"

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -41,8 +42,8 @@ class Letter:
 def mime(message: Message, letter: Letter) -> EmailMessage:
     """Return the mail. Raises ValueError when an address is none."""
     mail = EmailMessage(policy=SMTP)
-    mail["From"] = Address(display_name="Churnwatch", addr_spec=letter.sender)
-    mail["To"] = Address(addr_spec=letter.to)
+    mail["From"] = _address(letter.sender, name="Churnwatch")
+    mail["To"] = _address(letter.to)
     # all mails of an alert have one subject, or mail readers split the thread
     mail["Subject"] = f"{message.name}: churn risk"[:MAX_SUBJECT]
     mail["Date"] = format_datetime(letter.at)
@@ -62,3 +63,10 @@ def mime(message: Message, letter: Letter) -> EmailMessage:
 def message_id(alert: str, revision: int, domain: str) -> str:
     """Return the Message-ID of an alert's mail at a revision: the same whenever it is sent again."""
     return f"<alert.{alert}.{revision}@{domain}>"
+
+
+def _address(text: str, *, name: str = "") -> Address:
+    try:
+        return Address(display_name=name, addr_spec=text)
+    except (MessageError, IndexError) as fault:  # what the parser of the standard library raises for "@" and ""
+        raise ValueError(f"{text!r} is not a mail address") from fault

@@ -135,7 +135,7 @@ def costs(contributions: Sequence[Contribution]) -> tuple[Sequence[str], str | N
     if lost and 100 * rest > others:  # nothing is left but what rounding took away
         lost[0], rest = lost[0] + rest, 0
     lines = [
-        words.cost(words.label(c.measure), lost=words.points(100 * tenths), possible=words.points(c.possible))
+        words.cost(clean(words.label(c.measure)), lost=words.points(100 * tenths), possible=words.points(c.possible))
         for c, tenths in zip(top, lost, strict=True)
     ]
     if lost and rest > 0:
@@ -177,7 +177,8 @@ def _playbook(reasons: Sequence[Reason], playbooks: Mapping[str, Playbook]) -> P
 
 def _point(reason: Reason, background: Background, *, over: bool) -> Point:
     headline, detail = _words_of(reason, {e.feature: e for e in reason.evidence}, background)
-    return Point(headline=words.reason_over(headline) if over else headline, detail=detail, over=over)
+    shown = clean(headline)
+    return Point(headline=words.reason_over(shown) if over else shown, detail=detail, over=over)
 
 
 def _words_of(reason: Reason, by: Mapping[str, Evidence], background: Background) -> tuple[str, str | None]:

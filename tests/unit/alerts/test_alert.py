@@ -1,0 +1,146 @@
+"""One alert an account, whatever is repeated; it ends with its last reason."""
+
+from collections.abc import Sequence
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from services.alerts.core.alert import Outcome, Position, fold, obey
+from shared.contracts.alerts import Alert, AlertState, Command, CommandKind
+from shared.contracts.risk import Change, Severity, Transition
+from tests.support.risk import T0, transition
+
+MINUTE = 60_000
+
+
+def at(offset: int, topic: str = "risk") -> Position:
+    return Position(topic=topic, partition=0, offset=offset)
+
+
+def folded(transitions: Sequence[Transition], alert: Alert | None = None, start: int = 0) -> Alert:
+    for offset, one in enumerate(transitions, start):
+        alert = fold(alert, one, position=at(offset)).alert
+    assert alert is not None
+    return alert
+
+
+def ack(alert: Alert) -> Command:
+    return Command(id="c", kind=CommandKind.ACK, alert=alert.id, account=alert.account, by="Dana", at=T0)
+
+
+def test_an_opening_makes_an_alert_named_after_its_episode() -> None:
+    one = transition()
+    result = fold(None, one, position=at(7))
+    assert result.outcome is Outcome.OPENED
+    assert result.alert is not None
+    assert (result.alert.id, result.alert.state, result.alert.positions) == (one.episode, "open", {"risk/0": 7})
+
+
+def test_a_second_episode_joins_and_the_strongest_comes_first() -> None:
+    alert = folded([transition(), transition(rule="failed_payment", severity=Severity.CRITICAL, opened_at=T0 + 1)])
+    assert [reason.rule for reason in alert.reasons] == ["failed_payment", "silence"]
+    assert (alert.id, alert.severity) == (transition().episode, Severity.CRITICAL)
+
+
+def test_it_ends_with_its_last_reason_and_as_that_one_ended() -> None:
+    other = {"rule": "usage_drop", "opened_at": T0}
+    both = folded([transition(), transition(**other)])
+    one_left = folded([transition(Change.RESOLVED, at=T0 + 1)], both, 2)
+    assert (one_left.state, [r.rule for r in one_left.reasons]) == (AlertState.OPEN, ["usage_drop"])
+    over = folded([transition(Change.WITHDRAWN, at=T0 + 2, **other)], one_left, 3)
+    assert (over.state, over.reasons, over.ended_at) == (AlertState.WITHDRAWN, [], T0 + 2)
+    assert [reason.rule for reason in over.ended] == ["silence", "usage_drop"]
+
+
+def test_an_end_without_evidence_leaves_what_was_said_readable() -> None:
+    over = folded([transition(), transition(Change.RESOLVED, at=T0 + 1, evidence=[], playbook=None)])
+    assert over.ended[0].evidence == transition().evidence
+    assert over.ended[0].playbook == "silence"
+
+
+def test_a_new_episode_after_the_end_is_a_new_alert() -> None:
+    alert = folded([transition(), transition(Change.RESOLVED, at=T0 + 1), transition(opened_at=T0 + 2)])
+    assert (alert.id, alert.state) == (transition(opened_at=T0 + 2).episode, AlertState.OPEN)
+    assert alert.forgotten == [transition().episode]
+
+
+def test_the_end_of_an_episode_never_heard_of_tells_nobody() -> None:
+    result = fold(None, transition(Change.RESOLVED), position=at(0))
+    assert (result.alert, result.outcome) == (None, Outcome.NOT_OPEN)
+
+
+def test_an_acknowledgement_holds_for_its_own_alert_only() -> None:
+    alert = folded([transition()])
+    done = obey(alert, ack(alert), position=at(0, "commands"))
+    assert done.alert is not None
+    assert (done.outcome, done.alert.state, done.alert.acknowledged_by) == (
+        Outcome.ACKNOWLEDGED,
+        "acknowledged",
+        "Dana",
+    )
+    again = obey(done.alert, ack(alert), position=at(1, "commands"))
+    assert (again.outcome, again.alert) == (Outcome.REPEATED, done.alert)
+    for refused in (replace(ack(alert), alert="ep_other"), replace(ack(alert), kind=CommandKind.SNOOZE)):
+        assert obey(alert, refused, position=at(0, "commands")).alert == alert
+    assert obey(None, ack(alert), position=at(0, "commands")).outcome is Outcome.NOT_OPEN
+
+
+def test_an_acknowledged_alert_still_worsens_and_ends() -> None:
+    alert = obey(folded([transition()]), ack(folded([transition()])), position=at(0, "commands")).alert
+    worse = folded([transition(Change.WORSENED, severity=Severity.CRITICAL, at=T0 + 1)], alert, 1)
+    assert (worse.state, worse.severity) == (AlertState.ACKNOWLEDGED, Severity.CRITICAL)
+    assert folded([transition(Change.RESOLVED, at=T0 + 2)], worse, 2).state is AlertState.RESOLVED
+
+
+RULES = ("silence", "usage_drop", "detractor")
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> list[Transition]:
+    """Draw what a scorer may write about one account: every rule opens, changes and ends, in rising time."""
+    opened: dict[str, int] = {}
+    log = []
+    for step in range(draw(st.integers(1, 14))):
+        rule, moment = draw(st.sampled_from(RULES)), T0 + step * MINUTE
+        if rule not in opened:
+            opened[rule] = moment
+            log.append(transition(rule=rule, opened_at=moment))
+            continue
+        change = draw(st.sampled_from([Change.WORSENED, Change.EASED, Change.RESOLVED, Change.WITHDRAWN]))
+        severity = Severity.CRITICAL if change is Change.WORSENED else Severity.AT_RISK
+        log.append(transition(change, rule=rule, opened_at=opened[rule], at=moment, severity=severity))
+        if change in {Change.RESOLVED, Change.WITHDRAWN}:
+            del opened[rule]
+    return log
+
+
+def without_positions(alert: Alert) -> Alert:
+    return replace(alert, positions={})
+
+
+@settings(max_examples=40, deadline=None)
+@given(log=logs(), data=st.data())
+def test_what_a_scorer_writes_again_after_a_crash_changes_nothing(log: list[Transition], data: st.DataObject) -> None:
+    again = list(log)
+    for _ in range(data.draw(st.integers(1, 3))):  # it crashed here, and began again there
+        end = data.draw(st.integers(1, len(again)))
+        start = data.draw(st.integers(0, end - 1))
+        again[end:end] = again[start:end]
+    assert without_positions(folded(again)) == without_positions(folded(log))
+
+
+@settings(max_examples=25, deadline=None)
+@given(log=logs(), data=st.data())
+def test_what_is_read_again_from_kafka_changes_nothing(log: list[Transition], data: st.DataObject) -> None:
+    once = folded(log)
+    start = data.draw(st.integers(0, len(log)))
+    assert folded(log[start:], once, start) == once
+
+
+@settings(max_examples=25, deadline=None)
+@given(openings=st.permutations([transition(rule=rule, opened_at=T0 + n) for n, rule in enumerate(RULES)]))
+def test_openings_in_any_order_are_one_alert_with_the_same_reasons(openings: list[Transition]) -> None:
+    alert = folded([*openings, *openings])
+    assert [reason.rule for reason in alert.reasons] == list(RULES)
+    assert alert.revision == len(RULES)

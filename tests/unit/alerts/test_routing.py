@@ -1,0 +1,104 @@
+"""The right people are told: routes, owners, and what has no route or no owner."""
+
+import msgspec
+import pytest
+
+from services.alerts.configuration import BadConfiguration, read_configuration
+from services.alerts.core.alert import Position, fold
+from services.alerts.core.routing import ChannelName, Destination, Match, Note, Receiver, Route, Routes, Why, decide
+from services.alerts.core.routing import faults as faults_of
+from shared.contracts.alerts import Alert
+from shared.contracts.health import Attributes
+from shared.contracts.risk import Severity
+from tests.support.risk import CONFIG, OWNER, routes, transition
+
+
+def alert(**changed: object) -> Alert:
+    opened = fold(None, transition(**changed), position=Position(topic="r", partition=0, offset=0)).alert  # type: ignore[arg-type]
+    assert opened is not None
+    return opened
+
+
+def told(one: Alert, tree: Route) -> list[str]:
+    receivers = {name: Receiver(slack=[f"#{name}"]) for name in "abcd"}
+    return [d.target[1:] for d in decide(one, routes(receivers=receivers, route=tree)).destinations]
+
+
+ENTERPRISE = Match(segment=["enterprise"])
+SMB = Match(segment=["smb"])
+CRITICAL = Match(severity=[Severity.CRITICAL])
+
+
+def test_the_owner_gets_a_direct_message_and_a_mail() -> None:
+    decision = decide(alert(), routes())
+    assert (decision.send, decision.why) == (True, Why.ROUTED)
+    assert list(decision.destinations) == [
+        Destination(channel=ChannelName.SLACK, target=f"@{OWNER}"),
+        Destination(channel=ChannelName.MAIL, target=f"@{OWNER}"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tree", "expected"),
+    [
+        (Route(receivers=["a"], routes=[Route(match=ENTERPRISE, receivers=["b"])]), ["a"]),
+        (Route(receivers=["a"], routes=[Route(match=SMB, receivers=["b"])]), ["b"]),
+        (Route(receivers=["a"], routes=[Route(match=SMB, receivers=["b"]), Route(match=SMB, receivers=["c"])]), ["b"]),
+        (
+            Route(
+                receivers=["a"],
+                routes=[Route(match=SMB, receivers=["b"], go_on=True), Route(match=SMB, receivers=["c"])],
+            ),
+            ["b", "c"],
+        ),
+        (Route(receivers=["a"], routes=[Route(match=SMB, routes=[Route(match=CRITICAL, receivers=["d"])])]), ["a"]),
+        (Route(receivers=["a"], routes=[Route(match=Match(rule=["silence"]), receivers=["c"])]), ["c"]),
+        (Route(receivers=["a"], routes=[Route(match=Match(owner=[OWNER]), receivers=["d", "d"])]), ["d"]),
+    ],
+)
+def test_the_first_route_that_matches_decides(tree: Route, expected: list[str]) -> None:
+    assert told(alert(), tree) == expected
+
+
+def test_without_an_owner_the_default_channel_is_told_why() -> None:
+    decision = decide(alert(attributes=Attributes()), routes())
+    assert list(decision.destinations) == [
+        Destination(channel=ChannelName.SLACK, target="#churn-alerts", note=Note.NO_OWNER)
+    ]
+
+
+def test_what_was_so_before_judging_began_interrupts_nobody_unless_told_to() -> None:
+    standing = alert(standing=True)
+    assert decide(standing, routes()).why is Why.STANDING
+    assert decide(standing, routes(standing="tell")).send
+
+
+def test_a_route_without_receivers_is_silent() -> None:
+    decision = decide(alert(), routes(route=Route(receivers=[])))
+    assert (decision.send, decision.why) == (False, Why.MUTED)
+
+
+def test_every_fault_of_the_routes_is_named() -> None:
+    bad = routes(
+        receivers={"a": Receiver(mail=["nobody"])},
+        route=Route(match=SMB, routes=[Route(receivers=["slak"], routes=[Route(receivers=["b"])])]),
+    )
+    assert list(faults_of(bad)) == [
+        "route 1: unknown receiver 'slak'",
+        "route 1.1: unknown receiver 'b'",
+        "route: the root must match everything",
+        "route: the root needs receivers",
+        "receiver a: 'nobody' is no mail address",
+    ]
+
+
+def test_unknown_fields_are_refused() -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({"receivers": {}, "route": {"recievers": []}, "default_channel": "#x"}, Routes)
+
+
+def test_the_shipped_files_are_right_and_faults_of_several_are_named_together() -> None:
+    read_configuration(CONFIG)
+    with pytest.raises(BadConfiguration) as bad:
+        read_configuration(CONFIG / "nowhere")
+    assert len(bad.value.faults) == 4
