@@ -53,9 +53,8 @@ def router(ingest: Ingest) -> APIRouter:
         async def endpoint(request: Request) -> Response:
             return await _receive(ingest, request, call=call)
 
-        name = call or Route.BATCH
-        routes.add_api_route(path, endpoint, methods=["POST"], name=name, operation_id=f"{name}_{path}")
-        routes.add_api_route(f"{path}/", endpoint, methods=["POST"], include_in_schema=False)
+        for spelling in (path, f"{path}/"):
+            routes.add_api_route(spelling, endpoint, methods=["POST"], include_in_schema=False)
 
     for path in BATCH_PATHS:
         add(path, None)

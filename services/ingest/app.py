@@ -61,7 +61,7 @@ def http_app(
     ingest: Ingest, ready: Ready, *, registry: CollectorRegistry = REGISTRY, lifespan: object = None
 ) -> FastAPI:
     """Return the HTTP application; no path redirects, and every error has one form."""
-    app = FastAPI(title=TITLE, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan)  # type: ignore[arg-type]
+    app = FastAPI(title=TITLE, openapi_url=None, redirect_slashes=False, lifespan=lifespan)  # type: ignore[arg-type]
     install_errors(app)
     app.include_router(router(ingest))
     app.include_router(ops_router(ready, registry=registry))
@@ -77,6 +77,8 @@ def build(settings: IngestSettings, sources: Sources) -> FastAPI:
     keys = KeyRing(settings.key_pepper.get_secret_value())
     users = IdentityMap()
     metrics.mapped_users.set_function(lambda: len(users))
+    metrics.unreadable.labels(KEYS).set_function(lambda: keys.unreadable)
+    metrics.unreadable.labels(IDENTITY).set_function(lambda: users.unreadable)
     publisher = KafkaPublisher(
         settings.kafka, deadline_s=settings.ingest_deadline_s, max_held_bytes=settings.ingest_held_bytes
     )

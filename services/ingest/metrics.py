@@ -6,6 +6,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 
 from services.ingest.core.fields import Field
 from services.ingest.core.item import Reason
+from shared.contracts.topics import IDENTITY, KEYS
 from shared.telemetry import with_zeros
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -90,6 +91,15 @@ class Metrics:
             "churn_ingest_unattributed_waiting",
             "Events of this process's partitions that still wait for their account; integrators look here",
             registry=registry,
+        )
+        self.unreadable = with_zeros(
+            Gauge(
+                "churn_ingest_unreadable_records",
+                "Records of our own topics that could not be read and are not obeyed; SREs expect zero",
+                ("topic",),
+                registry=registry,
+            ),
+            (KEYS, IDENTITY),
         )
         self.mapped_users = Gauge(
             "churn_ingest_mapped_users",
