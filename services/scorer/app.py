@@ -11,7 +11,7 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from redis.asyncio import Redis
 
-from services.scorer import metrics
+from services.scorer import context, metrics
 from services.scorer.checkpoint import Activity
 from services.scorer.context import Context
 from services.scorer.core.batch import Batch
@@ -51,7 +51,7 @@ class Scorer:
         self._bundle = bundle
         self._key = settings.dead_letter_key.get_secret_value()
         self._producer: AIOKafkaProducer = kafka.producer(settings.kafka)
-        self._context = Context(settings.kafka, self._producer)
+        self._context = Context(context.reader(settings.kafka), self._producer)
         self._events = EventLog(settings.kafka, group=GROUP)
         self._activity = Activity(settings.kafka, self._producer)
         self._redis: Redis = Redis.from_url(settings.redis, socket_timeout=REDIS_TIMEOUT_S)

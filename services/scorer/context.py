@@ -44,17 +44,22 @@ class _NamedContext(msgspec.Struct):
 _read_tick = msgspec.json.Decoder(_NamedContext)
 
 
-class Context:
-    """A reader of the context topic. Owns its consumer; the producer is somebody else's."""
+def reader(bootstrap: str) -> AIOKafkaConsumer:
+    """Return a consumer for a Context, not started."""
+    return AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        fetch_max_wait_ms=FETCH_WAIT_MS,
+    )
 
-    def __init__(self, bootstrap: str, producer: AIOKafkaProducer) -> None:
-        self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap,
-            group_id=None,
-            enable_auto_commit=False,
-            auto_offset_reset="none",
-            fetch_max_wait_ms=FETCH_WAIT_MS,
-        )
+
+class Context:
+    """A reader of the context topic. Owns its consumer (see `reader`); the producer is somebody else's."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, producer: AIOKafkaProducer) -> None:
+        self._consumer = consumer
         self._producer = producer
         self._bundles: list[tuple[int, CompiledBundle]] = []
         self._fingerprints: dict[str, str] = {}

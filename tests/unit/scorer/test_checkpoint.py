@@ -1,0 +1,167 @@
+"""Cycles follow the state, their chunks wait for outputs, and a marker closes only what is durable."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from services.scorer.checkpoint import NO_CYCLE, Budget, Cycles, Loaded, _first_of_last_cycle
+from services.scorer.core import chunks
+from services.scorer.core.decode import account_hash
+from services.scorer.core.step import Partition
+from services.scorer.core.table import Hashes
+from tests.support.fake_core import as_any
+
+
+class Log:
+    """A checkpoint topic in memory."""
+
+    def __init__(self) -> None:
+        self.records: dict[int, bytes] = {}
+        self.next = 0
+        self.trimmed: list[int] = []
+
+    async def write(self, partition: int, value: bytes) -> int:
+        assert partition == 0
+        offset, self.next = self.next, self.next + 1
+        self.records[offset] = value
+        return offset
+
+    async def trim(self, partition: int, *, before: int) -> None:
+        assert partition == 0
+        self.trimmed.append(before)
+        self.records = {offset: value for offset, value in self.records.items() if offset >= before}
+
+    def kinds(self) -> list[str | None]:
+        return [chunks.kind_of(value) for value in self.records.values()]
+
+
+def partition_with(accounts: int) -> Partition:
+    state = Partition.empty(partition=0, partitions=1, seed=7)
+    names = [f"a{number}" for number in range(accounts)]
+    _, hashes = state.activity.find(_hashes(names, state), accounts=names)
+    state.activity.add_accounts(names, hashes=hashes)
+    state.episodes.columns.add(accounts)
+    state.position = 10
+    return state
+
+
+def _hashes(names: list[str], state: Partition) -> Hashes:
+    return np.array([account_hash(name, seed=state.seed) for name in names], np.uint64)
+
+
+async def at_once(_position: int) -> None:
+    return
+
+
+def cycles(log: Log, state: Partition, *, durable: Callable[[int], object] = at_once) -> Cycles:
+    loaded = Loaded(state=None, end=log.next)
+    return Cycles(as_any(log), state, loaded=loaded, durable=as_any(durable), cycle_s=0.01)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not holds():  # noqa: ASYNC110  the log has no event to wait for
+            await asyncio.sleep(0.001)
+
+
+def closed(log: Log, cycles_wanted: int) -> bool:
+    return log.kinds().count("marker") + len(log.trimmed) >= cycles_wanted
+
+
+async def test_an_idle_partition_writes_nothing() -> None:
+    log, state = Log(), partition_with(5)
+    running = asyncio.create_task(cycles(log, state).run())
+    await asyncio.sleep(0.1)
+    assert log.records == {}
+    running.cancel()
+
+
+async def test_cycles_are_closed_by_a_marker_and_all_but_two_are_trimmed() -> None:
+    log, state = Log(), partition_with(5)
+    ours = cycles(log, state)
+    running = asyncio.create_task(ours.run())
+    for turn in range(1, 5):
+        state.counts["applied"] += 1
+        state.position += 1
+        await until(partial(closed, log, turn))
+    running.cancel()
+    assert log.trimmed == sorted(log.trimmed)
+    assert log.kinds() in (["chunk", "marker"] * 2, ["chunk", "marker"] * 2 + ["chunk"])
+    last = [value for value in log.records.values() if chunks.kind_of(value) == "marker"][-1]
+    assert chunks.read_marker(last).first_record == ours.first
+    restored = chunks.restore(log.records.values(), partition=0, partitions=1, seed=7)
+    assert restored is not None
+    assert (restored.position, restored.accounts) == (state.position, 5)
+
+
+async def test_no_chunk_leaves_before_the_outputs_it_contains_are_durable() -> None:
+    log, state, asked = Log(), partition_with(5), list[int]()
+    gate = asyncio.Event()
+
+    async def durable(position: int) -> None:
+        asked.append(position)
+        await gate.wait()
+
+    running = asyncio.create_task(cycles(log, state, durable=durable).run())
+    state.counts["applied"] += 1
+    state.position = 33
+    await until(lambda: bool(asked))
+    await asyncio.sleep(0.05)
+    assert (asked, log.records) == ([33], {})
+    gate.set()
+    await until(lambda: "marker" in log.kinds())
+    running.cancel()
+
+
+async def test_a_marker_waits_for_every_chunk() -> None:
+    log, state = Log(), partition_with(2000)
+    stuck = asyncio.Event()
+    write = log.write
+
+    async def slow(partition: int, value: bytes) -> int:
+        if log.next == 2:
+            await stuck.wait()
+        return await write(partition, value)
+
+    log.write = slow  # type: ignore[method-assign]
+    running = asyncio.create_task(cycles(log, state).run())
+    state.counts["applied"] += 1
+    state.position += 1
+    await until(lambda: log.next == 2)
+    await asyncio.sleep(0.05)
+    assert log.kinds() == ["chunk", "chunk"]
+    stuck.set()
+    await until(lambda: "marker" in log.kinds())
+    assert log.kinds() == ["chunk"] * 4 + ["marker"]
+    running.cancel()
+
+
+def test_recovery_takes_the_cycle_with_the_highest_base_that_is_still_whole() -> None:
+    state, records = partition_with(3), list[bytes]()
+
+    def cycle(position: int, *, writer: str) -> int:
+        state.position = position
+        first = len(records)
+        written = chunks.begin(state, writer=writer)
+        while (parts := written.next(state)) is not None:
+            records.extend(parts)
+        records.append(written.marker(first_record=first))
+        return first
+
+    assert _first_of_last_cycle([]) == NO_CYCLE
+    cycle(10, writer="us")
+    ours = cycle(20, writer="us")
+    cycle(15, writer="a zombie, late")
+    assert _first_of_last_cycle(list(enumerate(records))) == ours
+    assert _first_of_last_cycle(list(enumerate(records))[ours + 1 :]) != ours  # trimmed into: not whole
+
+
+async def test_the_budget_spreads_bytes_over_time() -> None:
+    budget = Budget(1000)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    for _ in range(3):
+        await budget.spend(50)
+    assert loop.time() - began >= 0.09
