@@ -21,7 +21,7 @@ app.command(stack.up)
 app.command(stack.down)
 app.command(verify.verify)
 app.command(simulate_command.simulate)
-app.command(train_command.train)
+app.command(train_command.train_model, name="train")
 
 
 @app.command(name="version")

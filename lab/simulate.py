@@ -33,7 +33,6 @@ PAYMENT_FAILS = 0.0015
 PAID_LATE = 0.12
 SURVEYED = 1 / 45
 WORKDAYS = np.array([1, 1, 1, 1, 0.85, 0.08, 0.05])
-USER_EVENTS_A_DAY = 3.0
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -48,6 +47,7 @@ class Vendor:
     days: int = 90
     seed: int = 7
     start: int = MONDAY
+    user_events_a_day: float = 3.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -118,7 +118,7 @@ def _accounts(vendor: Vendor, rng: np.random.Generator) -> Accounts:
         seats=seats,
         renewal=rng.integers(0, 365, count),
         user_account=user_account,
-        user_rate=USER_EVENTS_A_DAY * rng.lognormal(-0.3, 0.8, len(user_account)),
+        user_rate=vendor.user_events_a_day * rng.lognormal(-0.3, 0.8, len(user_account)),
         user_hour=rng.normal(8, 1.5, count)[user_account] + rng.normal(0, 0.7, len(user_account)),
         activity=np.ones(count),
         fade=np.ones(count),
