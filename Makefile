@@ -68,7 +68,7 @@ bench-throughput: $(VENV) ## Measure the scorer's whole job against a bare fetch
 
 check-history: $(VENV) ## Send real history through the whole path: DATA=<folder>
 	@test -n "$(DATA)" || { echo 'set DATA to the folder of git_openstack_events.csv.gz' >&2; exit 2; }
-	$(PY) -m benchmarks.history --data "$(DATA)" $(ARGS)
+	$(PY) -m lab.check_history --data "$(DATA)" $(ARGS)
 
 clean: ## Remove .venv and caches; the next command makes them again
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis churnwatch.egg-info
