@@ -129,7 +129,7 @@ async def partitions(bootstrap: str, topic: str) -> Sequence[int]:
         await client.close()
     numbers = metadata.partitions_for_topic(topic)
     if not numbers:
-        raise KafkaProblem(f"topic {topic!r} does not exist; `churnwatch topics` creates it")
+        raise KafkaProblem(f"topic {topic!r} does not exist; `churnwatch topics create` makes it")
     return sorted(numbers)
 
 
