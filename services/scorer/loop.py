@@ -30,6 +30,9 @@ from shared.health_store import HealthStore
 RELEASE_TIMEOUT_S: Final = 5.0
 MIRROR_TIMEOUT_S: Final = 1.0
 
+Step = Callable[..., Outputs]
+"""`core.step.step`, or what a test puts in its place."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -74,6 +77,7 @@ class Loop:
     store: HealthStore
     now_ms: Callable[[], int]
     stall_s: float
+    step: Step = step
     end: Callable[..., NoReturn] = end_process
     fence: Fence = field(init=False)
     _owned: dict[int, Owned] = field(default_factory=dict)
@@ -113,7 +117,7 @@ class Loop:
         # from here to the lane nothing may wait: a state ahead of its outputs must not be given up
         began = time.perf_counter()
         ticks = owned.state.counts[Fate.TICK]
-        outputs = step(owned.state, batch, bundle_at=self.context.bundle_at)
+        outputs = self.step(owned.state, batch, bundle_at=self.context.bundle_at)
         phase = "tick" if owned.state.counts[Fate.TICK] > ticks else "fold"
         metrics.STEP.labels(phase).observe(time.perf_counter() - began)
         self._report(owned)

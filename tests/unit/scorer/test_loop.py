@@ -1,0 +1,213 @@
+"""What the effect loop promises whatever Kafka, Redis and the group do."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from services.scorer import loop as loop_module
+from services.scorer.checkpoint import Loaded
+from services.scorer.core.batch import Batch
+from services.scorer.core.step import Outputs, Partition
+from services.scorer.fence import Exit
+from services.scorer.loop import Loop, Shape
+from tests.support.fake_core import as_any, batch, fake_step
+
+
+@pytest.fixture(autouse=True)
+def short_release(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop_module, "RELEASE_TIMEOUT_S", 0.02)
+
+
+class World:
+    """Everything outside: outputs go through while `open` is set, Redis while `redis_open` is."""
+
+    def __init__(self) -> None:
+        self.sent: list[int] = []
+        self.acknowledged: list[int] = []
+        self.redis: dict[str, int] = {}
+        self.ended: list[tuple[Exit, str]] = []
+        self.open = asyncio.Event()
+        self.redis_open = asyncio.Event()
+        self.open.set()
+        self.redis_open.set()
+        self.fault: Exception | None = None
+        self.checkpoint_end = 0
+        self.loads = 0
+        self.log_begin = 0
+
+    # KafkaOutputs
+    async def send(self, sent: Batch, outputs: Outputs) -> None:
+        await self.open.wait()
+        if self.fault:
+            raise self.fault
+        self.sent += [record.at for record in outputs.scores]
+        assert len(sent) == len(outputs.scores)
+
+    # HealthStore
+    async def write(self, generation: int, offset: int, rows: list[tuple[str, bytes]]) -> list[int]:
+        assert generation == 1
+        await self.redis_open.wait()
+        self.redis |= {row[0]: offset for row in rows}
+        return [1] * len(rows)
+
+    # Activity, the checkpoint topic
+    async def end(self, partition: int) -> int:
+        assert partition == 0
+        return self.checkpoint_end
+
+    async def load(self, partition: int, **_options: object) -> Loaded:
+        self.loads += 1
+        assert partition == 0
+        return Loaded(state=None, end=self.checkpoint_end)
+
+    # EventLog
+    async def first_start(self, partition: int) -> int:
+        assert partition == 0
+        return self.log_begin
+
+    async def check_position(self, partition: int, *, position: int) -> None:
+        """Accept any position."""
+
+    async def check_not_lost(self, partition: int, *, position: int) -> None:
+        if self.log_begin > position:
+            raise LookupError(f"{partition}: {position} is gone")
+
+    # Context
+    async def reach(self, offset: int) -> None:
+        assert offset == -1
+
+    def bundle_at(self, offset: int) -> None:
+        """Know of none."""
+
+    def end_process(self, code: Exit, **fields: object) -> None:
+        self.ended.append((code, str(fields.get("fault"))))
+
+
+@asynccontextmanager
+async def looping(world: World) -> AsyncIterator[Loop]:
+    loop = Loop(
+        shape=Shape(partitions=1, seed=0, cycle_s=1000),
+        context=as_any(world),
+        events=as_any(world),
+        activity=as_any(world),
+        outputs=as_any(world),
+        store=as_any(world),
+        now_ms=lambda: 0,
+        stall_s=1000,
+        step=fake_step,
+        end=as_any(world.end_process),
+    )
+    yield loop
+    world.open.set()
+    await loop.release()
+
+
+async def process(loop: Loop, world: World, given: Batch) -> None:
+    last = int(given.offsets[-1])
+    await loop.process(given, acknowledge=lambda: world.acknowledged.append(last))
+
+
+async def settled() -> None:
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+async def test_outputs_come_first_then_the_acknowledgement_and_redis_follows() -> None:
+    world = World()
+    async with looping(world) as loop:
+        loop.expect([0])
+        assert not loop.ready
+        assert await loop.take(0) == 0
+        assert loop.ready
+        world.open.clear()
+        await process(loop, world, batch(0, b"x", b"y"))
+        await settled()
+        assert (world.sent, world.acknowledged, world.redis) == ([], [], {})
+        world.open.set()
+        await settled()
+        assert (world.sent, world.acknowledged, world.redis) == ([0, 1], [1], {"a": 1})
+
+
+async def test_redis_holds_up_neither_outputs_nor_acknowledgements() -> None:
+    world = World()
+    world.redis_open.clear()
+    async with looping(world) as loop:
+        await loop.take(0)
+        for offset in range(20):
+            await process(loop, world, batch(offset, b"x"))
+            await settled()
+        assert world.acknowledged == list(range(20))
+        world.redis_open.set()
+        await settled()
+        assert world.redis == {"a": 19}
+
+
+async def test_a_batch_of_a_partition_given_up_is_left_alone() -> None:
+    world = World()
+    async with looping(world) as loop:
+        await process(loop, world, batch(0, b"x"))
+        await loop.take(0)
+        await loop.release()
+        await process(loop, world, batch(0, b"x"))
+        await settled()
+        assert (world.sent, world.acknowledged) == ([], [])
+
+
+async def test_a_failed_output_ends_the_process_unacknowledged() -> None:
+    world = World()
+    async with looping(world) as loop:
+        await loop.take(0)
+        world.fault = OSError("broker gone")
+        await process(loop, world, batch(0, b"x"))
+        await settled()
+        assert world.ended == [(Exit.UNPLANNED, "OSError('broker gone')")]
+        assert world.acknowledged == []
+
+
+async def test_state_given_up_in_good_order_is_reused_while_nobody_else_wrote() -> None:
+    world = World()
+    async with looping(world) as loop:
+        await loop.take(0)
+        await process(loop, world, batch(0, b"x", b"y"))
+        await loop.release()
+        assert (await loop.take(0), world.loads) == (2, 1)
+        await loop.release()
+        world.checkpoint_end = 5
+        assert (await loop.take(0), world.loads) == (0, 2)
+
+
+async def test_state_ahead_of_its_outputs_is_forgotten() -> None:
+    world = World()
+    async with looping(world) as loop:
+        await loop.take(0)
+        world.open.clear()
+        await process(loop, world, batch(0, b"x"))
+        await loop.release()
+        assert (await loop.take(0), world.loads) == (0, 2)
+
+
+async def test_events_deleted_before_they_were_scored_are_an_error_not_a_jump() -> None:
+    world = World()
+    async with looping(world) as loop:
+        await loop.take(0)
+        await process(loop, world, batch(3, b"x"))  # a gap, as a transaction leaves it
+        world.log_begin = 10
+        with pytest.raises(LookupError):
+            await process(loop, world, batch(10, b"x"))
+
+
+async def test_a_fold_that_raises_is_not_acknowledged() -> None:
+    world = World()
+
+    def broken(_state: Partition, _batch: Batch, **_options: object) -> Outputs:
+        raise ZeroDivisionError
+
+    async with looping(world) as loop:
+        loop.step = broken
+        await loop.take(0)
+        with pytest.raises(ZeroDivisionError):
+            await process(loop, world, batch(0, b"x"))
+        loop.step = fake_step
+        assert world.acknowledged == []
