@@ -44,11 +44,10 @@ def test_a_second_episode_joins_and_the_strongest_comes_first() -> None:
 
 
 def test_it_ends_with_its_last_reason_and_as_that_one_ended() -> None:
-    other = {"rule": "usage_drop", "opened_at": T0}
-    both = folded([transition(), transition(**other)])
+    both = folded([transition(), transition(rule="usage_drop")])
     one_left = folded([transition(Change.RESOLVED, at=T0 + 1)], both, 2)
     assert (one_left.state, [r.rule for r in one_left.reasons]) == (AlertState.OPEN, ["usage_drop"])
-    over = folded([transition(Change.WITHDRAWN, at=T0 + 2, **other)], one_left, 3)
+    over = folded([transition(Change.WITHDRAWN, rule="usage_drop", at=T0 + 2)], one_left, 3)
     assert (over.state, over.reasons, over.ended_at) == (AlertState.WITHDRAWN, [], T0 + 2)
     assert [reason.rule for reason in over.ended] == ["silence", "usage_drop"]
 
