@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 import random
+import signal
 import statistics
 import subprocess
 import sys
@@ -133,16 +134,19 @@ class Run:
     async def _job(self, records: int, *, profile: Path | None) -> Mapping[str, float]:
         """Run the scorer until `records` are scored and the checkpoint contains them all; return its measurement."""
         command = [sys.executable, "-m", "benchmarks.job", str(JOB_CORE), str(records)]
-        if profile is not None:
-            options = ["-r", "200", "-f", "raw", "-o", str(profile)]
-            command = ["py-spy", "record", "--nonblocking", *options, "--", *command]
         job = self._started(command)
+        spy = None if profile is None else subprocess.Popen(_spying(job.pid, profile), stderr=subprocess.DEVNULL)  # noqa: ASYNC220
         try:
             line = await asyncio.wait_for(asyncio.to_thread(job.stdout.readline), TIMEOUT_S)  # type: ignore[union-attr]
             if not line:
                 raise RuntimeError(f"the scorer ended: {(self._folder / 'scorer.log').read_text('utf-8')[-2000:]}")
+            if spy is not None:
+                spy.send_signal(signal.SIGINT)  # then it writes what it saw
+                await asyncio.to_thread(spy.wait, 60)
             await self._checkpointed()
         finally:
+            if spy is not None:
+                spy.kill()
             job.terminate()
             job.wait(60)
             job.stdout.close()  # type: ignore[union-attr]
@@ -161,7 +165,6 @@ class Run:
             "CHURNWATCH_DEAD_LETTER_KEY": KEY,
             "CHURNWATCH_SCORER_PORT": str(free_port()),
             "CHURNWATCH_SCORER_TICKS": "false",
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
 
     async def _checkpointed(self) -> None:
@@ -261,6 +264,11 @@ def _results(
         *shares,
         {"name": "accounts written to redis", "value": round(rows, 3), "unit": "an event", "ratio": None},
     ]
+
+
+def _spying(pid: int, profile: Path) -> Sequence[str]:
+    program = str(Path(sys.executable).parent / "py-spy")
+    return [program, "record", "--nonblocking", "-r", "100", "-f", "raw", "-o", str(profile), "-p", str(pid)]
 
 
 def _numbers(line: str) -> Mapping[str, float]:

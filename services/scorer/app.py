@@ -22,16 +22,18 @@ from services.scorer.loop import Loop, Shape
 from services.scorer.outputs import KafkaOutputs
 from services.scorer.settings import ScorerSettings
 from services.scorer.ticker import Ticker
-from shared import clock, kafka
+from shared import clock
 from shared.contracts.context import Bundle
 from shared.contracts.topics import ACTIVITY, DEAD_LETTERS, EVENTS, RISK, SCORES
 from shared.health_store import HealthStore
+from shared.kafka import MAX_REQUEST_BYTES, REQUEST_TIMEOUT_S
 from shared.telemetry import serve_ops
 
 GROUP: Final = "churn-scorer"
 LAG_S: Final = 2.0
+MAX_BATCH_BYTES: Final = 1 << 18
 REDIS_TIMEOUT_S: Final = 5.0
-REQUEST_TIMEOUT_S: Final = 40.0
+FAUST_REQUEST_TIMEOUT_S: Final = 40.0
 SAME_PARTITIONS: Final = (ACTIVITY, RISK, SCORES, DEAD_LETTERS)
 
 Process = Callable[[Batch, Callable[[], object]], Coroutine[Any, Any, None]]
@@ -50,7 +52,7 @@ class Scorer:
         self._settings = settings
         self._bundle = bundle
         self._key = settings.dead_letter_key.get_secret_value()
-        self._producer: AIOKafkaProducer = kafka.producer(settings.kafka)
+        self._producer: AIOKafkaProducer = _producer(settings.kafka)
         self._context = Context(context.reader(settings.kafka), self._producer)
         self._events = EventLog(settings.kafka, group=GROUP)
         self._activity = Activity(settings.kafka, self._producer)
@@ -163,7 +165,7 @@ def faust_app(  # noqa: PLR0913  what Faust must be told
         broker_commit_interval=1.0,
         broker_session_timeout=session_s,
         broker_heartbeat_interval=session_s / 4,
-        broker_request_timeout=max(REQUEST_TIMEOUT_S, session_s),
+        broker_request_timeout=max(FAUST_REQUEST_TIMEOUT_S, session_s),
         broker_rebalance_timeout=30.0,
         # positions are sought to explicitly; this only decides what is prefetched before that
         consumer_auto_offset_reset="earliest",
@@ -180,6 +182,22 @@ def faust_app(  # noqa: PLR0913  what Faust must be told
             await process(event.value, event.ack)
 
     return app
+
+
+def _producer(brokers: str) -> AIOKafkaProducer:
+    """Return a durable producer like `shared.kafka.producer`, but with zstd.
+
+    aiokafka compresses lz4 at level 9: 25 MB/s, a sixth of the scorer's time; zstd makes it smaller at 430 MB/s.
+    """
+    return AIOKafkaProducer(
+        bootstrap_servers=brokers,
+        acks="all",
+        enable_idempotence=True,
+        compression_type="zstd",
+        max_batch_size=MAX_BATCH_BYTES,
+        max_request_size=MAX_REQUEST_BYTES,
+        request_timeout_ms=int(REQUEST_TIMEOUT_S * 1000),
+    )
 
 
 def seed_of(key: bytes) -> int:

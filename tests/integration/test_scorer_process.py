@@ -34,7 +34,8 @@ from tests.support.servers import kafka_in, running
 from tests.support.waiting import soon
 
 DAY = 86_400_000
-OWN_TIME = {"CHURNWATCH_SCORER_TICKS": "false"}
+OWN_TIME = {"CHURNWATCH_SCORER_TICKS": "false", "CHURNWATCH_SCORER_INSTANCE": "scorer-0"}
+"""A static member gets its partitions back at once; another waits until the group has given the dead one up."""
 
 
 @pytest.fixture(scope="module")
