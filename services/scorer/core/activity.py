@@ -9,13 +9,13 @@ import numpy.typing as npt
 
 from services.scorer.core.days import DAY, HORIZON_DAYS, HOUR, NO_DAY, advance, held, latest, slots
 from services.scorer.core.decode import Code
-from services.scorer.core.table import NONE, Columns, Hashes, HashTable, Ints, Names
+from services.scorer.core.table import NONE, Columns, Hashes, HashTable, Ints, Layout, Names
 from shared.contracts.partition import roll_ms
 
 USER_DAYS: Final = 32
 MOST_IN_A_DAY: Final = 65_535
 
-ACCOUNTS: Final = {
+ACCOUNTS: Final[Layout] = {
     "roll": (np.int32, None, 0),  # ms after 00:00 UTC at which its day begins
     "hash": (np.uint64, None, 0),
     "upto": (np.int64, None, -1),  # offset up to which a restored row already contains the log
@@ -42,14 +42,14 @@ ACCOUNTS: Final = {
     "published_health": (np.int64, None, NONE),
     "published_day": (np.int32, None, NO_DAY),
 }
-SIGNALS: Final = {
+SIGNALS: Final[Layout] = {
     "account": (np.int32, None, 0),
     "signal": (np.int32, None, 0),
     "next": (np.int32, None, -1),  # next signal row of the same account
     "front": (np.int32, None, NO_DAY),
     "count": (np.uint16, HORIZON_DAYS, 0),  # by day: events
 }
-USERS: Final = {
+USERS: Final[Layout] = {
     "account": (np.int32, None, 0),
     "next": (np.int32, None, -1),
     "hash": (np.uint64, None, 0),

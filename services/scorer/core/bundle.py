@@ -103,6 +103,11 @@ class Condition(_Strict, frozen=True, kw_only=True):
     at_most: int | None = None
     leave: int | None = None
 
+    @property
+    def level(self) -> int:
+        """The level at which it becomes true."""
+        return self.at_least if self.at_least is not None else self.at_most or 0
+
 
 class Rule(_Strict, frozen=True, kw_only=True):
     """One rule (docs/scoring.md §8)."""

@@ -101,18 +101,25 @@ class Cycle:
         self._accounts = state.accounts
         self._number = 0
         bundle = state.bundle
-        self._globals = {
-            "partition": state.partition,
-            "partitions": state.partitions,
-            "clock": state.clock,
-            "pending": state.pending,
-            "counts": dict(state.counts),
-            "hours": list(state.seen.hours),
-            "bundle": bundle.source if bundle else None,
-            "bundle_version": bundle.version if bundle else None,
-            "rules": list(state.episodes.rules),
-            "features": list(state.activity.feature_names),
-        }
+        self._at_base = Marker(
+            schema=SCHEMA,
+            cycle=self.id,
+            base=self.base,
+            chunks=0,
+            accounts=0,
+            partition=state.partition,
+            partitions=state.partitions,
+            clock=state.clock,
+            pending=state.pending,
+            counts=dict(state.counts),
+            hours=list(state.seen.hours),
+            bundle=bundle.source if bundle else None,
+            bundle_version=bundle.version if bundle else None,
+            rules=list(state.episodes.rules),
+            features=list(state.activity.feature_names),
+            first_record=-1,
+            previous=-1,
+        )
 
     def next(self, state: Partition) -> list[bytes] | None:
         """Return the records of the next chunk under `upto` = the last offset processed, None when all are written."""
@@ -130,15 +137,12 @@ class Cycle:
 
     def marker(self, *, first_record: int, previous: int = -1) -> bytes:
         """Return the record that closes the cycle, once every chunk before it is durable."""
-        marker = Marker(
-            schema=SCHEMA,
-            cycle=self.id,
-            base=self.base,
+        marker = msgspec.structs.replace(
+            self._at_base,
             chunks=self._number,
             accounts=self._accounts_done,
             first_record=first_record,
             previous=previous,
-            **self._globals,
         )
         return _sealed(b"M", msgspec.msgpack.encode(marker))
 
@@ -148,9 +152,7 @@ class Cycle:
         return [
             _sealed(
                 b"C",
-                msgspec.msgpack.encode(
-                    _Part(cycle=self.id, number=number, part=part, parts=len(pieces), body=piece)
-                ),
+                msgspec.msgpack.encode(_Part(cycle=self.id, number=number, part=part, parts=len(pieces), body=piece)),
             )
             for part, piece in enumerate(pieces)
         ]
@@ -330,5 +332,3 @@ def _opened(value: bytes) -> bytes:
     if zlib.crc32(body) != int.from_bytes(value[1:5], "big"):
         raise CheckpointError("a checkpoint record is damaged (its checksum differs): `churnwatch rebuild` restores it")
     return body
-
-

@@ -19,7 +19,8 @@ Ring = npt.NDArray[Any]
 
 def day_of(at: Ints, *, roll: Ints) -> Ints:
     """Return the account-day of moments (epoch ms) for accounts whose day begins `roll` ms after 00:00 UTC."""
-    return (at - roll) // DAY
+    days: Ints = (at - roll) // DAY
+    return days
 
 
 def advance(ring: Ring, *, rows: Ints, was: Ints, to: Ints) -> None:
@@ -37,12 +38,14 @@ def advance(ring: Ring, *, rows: Ints, was: Ints, to: Ints) -> None:
 def slots(ring: Ring, *, rows: Ints, days: Ints) -> Ints:
     """Return the flat position of each (row, day) in the ring."""
     size = ring.shape[1]
-    return rows * size + days % size
+    places: Ints = rows * size + days % size
+    return places
 
 
 def held(front: Ints, *, days: Ints, size: int) -> npt.NDArray[np.bool_]:
     """Say which days a ring with that front still holds: front − size < day ≤ front."""
-    return (days <= front) & (days > front - size)
+    is_held: npt.NDArray[np.bool_] = (days <= front) & (days > front - size)
+    return is_held
 
 
 def latest(rows: Ints, values: Ints) -> tuple[Ints, Ints]:

@@ -50,8 +50,8 @@ class Decoded:
     """The records of a batch as columns of equal length.
 
     `code` is a Code; `at` is occurred_at (a tick's T) in epoch ms; hashes are keyed, `user` is 0 without a user.
-    `accounts`, `names`, `ids` and `sources` are texts; `facts` holds the typed data of rows of code FACT, `contexts` the context
-    offset of ticks, `dead` reason and detail of dead rows.
+    `accounts`, `names`, `ids` and `sources` are texts; `facts` holds the typed data of rows of code FACT,
+    `contexts` the context offset of ticks, `dead` reason and detail of dead rows.
     """
 
     code: npt.NDArray[np.int8]
@@ -102,9 +102,9 @@ _HOT: Final = {
     "churn.ticket.v1": Code.TICKET,
 }
 _CODES: Final = {
-    **{kind: Code.FACT for kind in (Kind.ACCOUNT, Kind.BILLING, Kind.SURVEY, Kind.SUBSCRIPTION)},
-    **{kind: Code.KEPT_AT_ANY_AGE for kind in (Kind.USER, Kind.GOAL, Kind.MILESTONE)},
-    **{kind: Code.KEPT for kind in (Kind.SENTIMENT, Kind.OVERRIDE, Kind.ERASURE)},
+    **dict.fromkeys((Kind.ACCOUNT, Kind.BILLING, Kind.SURVEY, Kind.SUBSCRIPTION), Code.FACT),
+    **dict.fromkeys((Kind.USER, Kind.GOAL, Kind.MILESTONE), Code.KEPT_AT_ANY_AGE),
+    **dict.fromkeys((Kind.SENTIMENT, Kind.OVERRIDE, Kind.ERASURE), Code.KEPT),
     Kind.LOGIN: Code.LOGIN,
     Kind.OUTCOME: Code.OUTCOME,
     Kind.TICKET: Code.TICKET,

@@ -24,7 +24,6 @@ class Told(NamedTuple):
     data: msgspec.Struct
 
 
-
 SUBSCRIPTIONS: Final = ("", *(status.value for status in SubscriptionStatus))
 """Subscription statuses by the code in the column `subscription`; 0 is none."""
 _ATTRIBUTES: Final = frozenset(Attributes.__struct_fields__)

@@ -72,7 +72,9 @@ def features_at(at: int, *, rows: Ints, activity: Activity, bundle: CompiledBund
     ended = columns["deleted"][rows] | (columns["subscription"][rows] == _CANCELLED)
     deadline = np.full(len(rows), MISSING)
     rhythmic = np.flatnonzero(evident & ~ended)
-    deadline[rhythmic] = deadlines_of(activity, rows=rows[rhythmic], last=columns["last"][rows[rhythmic]], bundle=bundle)
+    deadline[rhythmic] = deadlines_of(
+        activity, rows=rows[rhythmic], last=columns["last"][rows[rhythmic]], bundle=bundle
+    )
     values["silence"] = np.where(deadline == MISSING, MISSING, (at >= deadline).astype(np.int64))
     last = columns["last"][rows]
     return Features(rows=rows, day=day, values=values, deadline=deadline, last=last, evident=evident, ended=ended)
@@ -129,10 +131,13 @@ def _users(activity: Activity, *, rows: Ints, day: Ints, days: int) -> Ints:
     front = columns["front"][rows].astype(np.int64)
     back = np.arange(USER_DAYS)
     ring = columns["users"][rows[:, None], (front[:, None] - back) % USER_DAYS].astype(np.int64)
-    return np.where(front[:, None] - back > day[:, None] - days, ring, 0).sum(axis=1)
+    users: Ints = np.where(front[:, None] - back > day[:, None] - days, ring, 0).sum(axis=1)
+    return users
 
 
-def _usage(activity: Activity, *, rows: Ints, day: Ints, bundle: CompiledBundle | None) -> tuple[Ints, Ints, Ints, Ints]:
+def _usage(
+    activity: Activity, *, rows: Ints, day: Ints, bundle: CompiledBundle | None
+) -> tuple[Ints, Ints, Ints, Ints]:
     """Return events of the last seven whole days and of the 28 before, outcomes (or MISSING), and key features used."""
     recent, normal, features = (np.zeros(len(rows), np.int64) for _ in range(3))
     outcomes = np.full(len(rows), MISSING)

@@ -12,7 +12,8 @@ from shared.contracts.events import parse_time
 LATEST: Final = 7_258_118_400_000
 """2200-01-01, the first moment that is no longer read, epoch ms."""
 _FORM: Final = np.frombuffer(b"0000-00-00T00:00:00.000Z", np.uint8)
-_DIGIT: Final = _FORM == ord("0")
+_FIELDS: Final = ((0, 4), (5, 7), (8, 10), (11, 13), (14, 16), (17, 19), (20, 23))
+_DIGIT: Final = ord("0") == _FORM
 _MONTH_DAYS: Final = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 
 
@@ -33,9 +34,8 @@ def parse_times(texts: Sequence[str]) -> Ints:
 def _parse_ours(text: npt.NDArray[np.uint8]) -> Ints:
     digits = text.astype(np.int64) - ord("0")
     form_is_ours = np.where(_DIGIT, (digits >= 0) & (digits <= 9), text == _FORM).all(axis=1)
-    number = lambda first, last: digits[:, first:last] @ 10 ** np.arange(last - first)[::-1]  # noqa: E731
-    year, month, day = number(0, 4), number(5, 7), number(8, 10)
-    hour, minute, second, ms = number(11, 13), number(14, 16), number(17, 19), number(20, 23)
+    fields = [digits[:, first:last] @ 10 ** np.arange(last - first)[::-1] for first, last in _FIELDS]
+    year, month, day, hour, minute, second, ms = fields
     leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
     month_days = _MONTH_DAYS[np.clip(month, 0, 12)] + (leap & (month == 2))
     exists = form_is_ours & (year >= 1970) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= month_days)

@@ -18,15 +18,14 @@ _PRIOR_WEEKS: Final = 2
 _LEAST_Q: Final = 16
 _MOST_Q: Final = 1008
 _MILLION: Final = Decimal(10**6)
-_BITS_OF_BYTE: Final = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little").view(np.uint64)[:, 0]
+_BYTES: Final = np.arange(256, dtype=np.uint8)[:, None]
+_BITS_OF_BYTE: Final = np.unpackbits(_BYTES, axis=1, bitorder="little").view(np.uint64)[:, 0]
 """The eight bits of a byte as eight bytes: adding such words counts eight hours at once (never above 84)."""
 
 Hours = npt.NDArray[np.uint32]
 
 
-def deadlines(
-    last: Ints, *, roll: Ints, first_day: Ints, front: Ints, hours: Hours, hazards_to_pass: Ints
-) -> Ints:
+def deadlines(last: Ints, *, roll: Ints, first_day: Ints, front: Ints, hours: Hours, hazards_to_pass: Ints) -> Ints:
     """Return the moment (epoch ms) at which silence since `last` becomes abnormal, one an account.
 
     `hours` (accounts × 91) is their ring of active hours, a bit an hour, with `front` its latest day; `last` lies on a
@@ -44,7 +43,8 @@ def deadlines(
     hazard = _day_hazards()[q][:, :, None] * weight // weight.sum(axis=2, keepdims=True)
     eighths = np.clip(32 * q.sum(axis=1) // 1024, 1, 224)
     moment = _reached(hazard.reshape(len(last), 168), since=local, missing=hazards_to_pass[eighths]) + roll
-    return np.minimum(np.maximum(moment, last + SHORTEST), last + LONGEST)
+    bounded: Ints = np.minimum(np.maximum(moment, last + SHORTEST), last + LONGEST)
+    return bounded
 
 
 @cache
@@ -101,4 +101,5 @@ def _reached(hazard: Ints, *, since: Ints, missing: Ints) -> Ints:
     in_hour = -((before - left_in_week) * HOUR // np.maximum(hazard[rows, whole % 168], 1))
     later = (hour + weeks * 168 + whole - start) * HOUR + in_hour
     in_own = since - (-missing * HOUR // np.maximum(hazard[rows, start], 1))
-    return np.where(left <= 0, in_own, later)
+    moment: Ints = np.where(left <= 0, in_own, later)
+    return moment

@@ -117,10 +117,9 @@ def _level(rule: Rule, *, features: Features, severity: Ints) -> Ints:
 
 
 def _meets(condition: Condition, values: Ints, *, leaving: bool = False) -> Flags:
-    level = condition.at_most if condition.at_least is None else condition.at_least
-    if leaving and condition.leave is not None:
-        level = condition.leave
-    return (values != MISSING) & (values <= level if condition.at_least is None else values >= level)
+    level = condition.level if condition.leave is None or not leaving else condition.leave
+    meets: Flags = (values != MISSING) & (values <= level if condition.at_least is None else values >= level)
+    return meets
 
 
 def _disproved(

@@ -71,7 +71,8 @@ def _effective_weights(counted: npt.NDArray[np.bool_], *, bundle: CompiledBundle
     of_dimension = np.zeros((len(counted), len(bundle.dimension_weights)), np.int64)
     np.add.at(of_dimension.T, dimension, weight.T)
     share = weight * np.array(bundle.dimension_weights)[dimension] * 10**6
-    return share // np.maximum(of_dimension[:, dimension], 1)
+    effective: Ints = share // np.maximum(of_dimension[:, dimension], 1)
+    return effective
 
 
 def _steps(sums: Ints) -> Ints:

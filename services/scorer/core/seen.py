@@ -1,4 +1,4 @@
-"""Remember the ids of applied events and where each came first, so that a retry counts once and a replay is no retry."""
+"""Remember the ids of applied events and where each came first: a retry counts once, a replay is no retry."""
 
 from typing import Final
 
@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from services.scorer.core.days import HOUR
-from services.scorer.core.table import HashTable, Hashes, Ints
+from services.scorer.core.table import Hashes, HashTable, Ints
 
 KEPT_HOURS: Final = 24
 _NEVER: Final = -1
@@ -43,7 +43,7 @@ class Seen:
         return repeats
 
     def forget(self) -> None:
-        """Drop what is forgotten by now; only ever called where a checkpoint cycle begins, so that a replay knows it."""
+        """Drop what is forgotten by now; called only where a checkpoint cycle begins: a replay knows it."""
         if not self.hours:
             return
         horizon = self._horizon(self.hours[-1][0])

@@ -21,12 +21,12 @@ from services.scorer.core.publish import (
     Record,
     health_rows,
     to_publish,
-    transitions,
 )
 from services.scorer.core.rules import Episodes, Step, judge
 from services.scorer.core.scorecard import bands_of, health_of
 from services.scorer.core.seen import Seen
 from services.scorer.core.table import Ints
+from services.scorer.core.transitions import transitions
 from shared.contracts.events import MOVED_HEADER
 from shared.contracts.partition import partition_of
 
@@ -171,7 +171,8 @@ def _bury(state: Partition, batch: Batch, decoded: Decoded, *, rows: Ints, outpu
             reason, detail = Reason.TOO_LATE, "time is more than 91 days before the partition's clock"
         outputs.dead.append(Dead(int(batch.offsets[row]), reason, detail, row))
         state.counts[Fate.DEAD] += 1
-    return rows[here & ~in_future & ~too_late]
+    alive: Ints = rows[here & ~in_future & ~too_late]
+    return alive
 
 
 def _foreign(state: Partition, decoded: Decoded, *, rows: Ints) -> Ints:
@@ -218,9 +219,7 @@ def _apply(state: Partition, decoded: Decoded, *, rows: Ints, accounts: Ints) ->
     state.facts.apply(facts, activity=state.activity)
 
 
-def _tick(
-    state: Partition, batch: Batch, decoded: Decoded, *, row: int, bundle_at: BundleAt, outputs: Outputs
-) -> None:
+def _tick(state: Partition, batch: Batch, decoded: Decoded, *, row: int, bundle_at: BundleAt, outputs: Outputs) -> None:
     at, offset = int(decoded.at[row]), int(batch.offsets[row])
     if at > batch.timestamps[row] + TICK_LEAD:
         state.counts[Fate.DEAD] += 1

@@ -9,6 +9,8 @@ import numpy.typing as npt
 Ints = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
 Column = npt.NDArray[Any]
+Layout = Mapping[str, tuple[type[np.generic], int | None, int]]
+"""Dtype, width (None: scalar) and first value of each column."""
 
 NONE: Final = np.iinfo(np.int64).min
 """The value of an int64 column where nothing is known."""
@@ -71,9 +73,9 @@ class HashTable:
 
 
 class Columns:
-    """Rows of a fixed layout, one growing array a column; `spec` gives dtype, width (None: scalar) and first value."""
+    """Rows of a fixed layout, one growing array a column."""
 
-    def __init__(self, spec: Mapping[str, tuple[type[np.generic], int | None, int]], capacity: int = 256) -> None:
+    def __init__(self, spec: Layout, capacity: int = 256) -> None:
         self.spec = spec
         self.count = 0
         self._arrays: dict[str, Column] = {
@@ -130,7 +132,7 @@ class Names:
     def equal(self, rows: Ints, texts: Sequence[bytes]) -> npt.NDArray[np.bool_]:
         """Say for each pair whether the text of that row is that text, byte for byte."""
         lengths = np.fromiter(map(len, texts), np.int64, len(texts))
-        same = self.length[rows] == lengths
+        same: npt.NDArray[np.bool_] = self.length[rows] == lengths
         rows, mine, theirs = rows[same], lengths[same], np.frombuffer(b"".join(texts), np.uint8)
         owner = np.repeat(np.arange(len(rows)), mine)
         within = np.arange(int(mine.sum())) - np.repeat(np.cumsum(mine) - mine, mine)

@@ -1,0 +1,134 @@
+"""Write the steps of episodes as records for `churn.risk.v1`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from services.scorer.core.bundle import BANDS
+from services.scorer.core.features import MISSING
+from services.scorer.core.publish import Evaluation, Record
+from services.scorer.core.rules import SEVERITIES, Episodes, Step
+from services.scorer.core.table import NONE, Ints
+from shared.contracts.health import Attributes, Contribution
+from shared.contracts.risk import Change, Evidence, Severity, Transition, episode_id, transition_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """What a transition says of its episode; `order` is its place among those of the account."""
+
+    order: int
+    rule: str
+    change: Change
+    opened: int
+    severity: int
+    evidence: Sequence[Evidence] = ()
+    playbook: str | None = None
+    standing: bool = False
+
+
+def transitions(steps: Sequence[Step], *, evaluation: Evaluation, before: Episodes, standing: bool) -> list[Record]:
+    """Return the records of an evaluation, account by account: the rules in order, then rules that are no more.
+
+    `before` are the episodes as they were under the last bundle; those of rules the new one lacks are withdrawn.
+    """
+    found = [
+        (int(where), _told(step, place, order=order, evaluation=evaluation, standing=standing))
+        for order, step in enumerate(steps)
+        for place, where in enumerate(step.where)
+    ]
+    found += _dropped(before, evaluation=evaluation, order=len(steps))
+    found.sort(key=lambda item: (item[0], item[1].order))
+    return [_record(evaluation, where, told) for where, told in found]
+
+
+def _told(step: Step, place: int, *, order: int, evaluation: Evaluation, standing: bool) -> _Told:
+    where = int(step.where[place])
+    return _Told(
+        order=order,
+        rule=step.rule.name,
+        change=step.change,
+        opened=int(step.opened[place]),
+        severity=int(step.severity[place]),
+        evidence=[part for condition in step.rule.all for part in _evidence(evaluation, where, condition.feature)],
+        playbook=step.rule.playbook,
+        standing=standing and step.change is Change.OPENED,
+    )
+
+
+def _dropped(before: Episodes, *, evaluation: Evaluation, order: int) -> list[tuple[int, _Told]]:
+    rows, found = evaluation.features.rows, []
+    for rule in sorted(set(before.rules) - set(evaluation.bundle.rule_names)):
+        k, order = before.rules.index(rule), order + 1
+        opened, severity = before.columns["opened"][rows, k].tolist(), before.columns["severity"][rows, k].tolist()
+        found += [
+            (where, _Told(order=order, rule=rule, change=Change.WITHDRAWN, opened=since, severity=severity[where]))
+            for where, since in enumerate(opened)
+            if since != NONE
+        ]
+    return found
+
+
+def _record(evaluation: Evaluation, where: int, told: _Told) -> Record:
+    row = int(evaluation.features.rows[where])
+    account = evaluation.activity.names.text(row)
+    episode = episode_id(account.decode(), rule=told.rule, opened_at=told.opened)
+    transition = Transition(
+        id=transition_id(episode, change=told.change, at=evaluation.at),
+        episode=episode,
+        account=account.decode(),
+        rule=told.rule,
+        change=told.change,
+        severity=SEVERITIES[told.severity] or Severity.AT_RISK,
+        at=evaluation.at,
+        opened_at=told.opened,
+        partition=evaluation.partition,
+        offset=evaluation.offset,
+        bundle=evaluation.bundle.version,
+        standing=told.standing,
+        playbook=told.playbook,
+        band=BANDS[evaluation.bands[where]],
+        health=_at(evaluation.health.health, where),
+        evidence=list(told.evidence),
+        contributions=_contributions(evaluation, where),
+        attributes=msgspec.json.decode(evaluation.facts.attributes.get(row, b"{}"), type=Attributes),
+    )
+    return Record(account, msgspec.json.encode(transition), evaluation.at)
+
+
+def _evidence(evaluation: Evaluation, where: int, feature: str) -> list[Evidence]:
+    """Return the numbers a condition stood on; what is missing by now is left out."""
+    features = evaluation.features
+    value = _at(features.values[feature], where)
+    if feature == "silence":
+        last, deadline = _at(features.last, where), _at(features.deadline, where)
+        if last is None or deadline is None:
+            return []
+        return [Evidence(feature="silence", value=evaluation.at - last, normal=deadline - last)]
+    shown = [] if value is None else [Evidence(feature=feature, value=value)]
+    usage = _at(features.values["usage_7"], where)
+    if feature == "usage_change" and usage is not None:
+        normal = int(features.values["usage_normal_28"][where]) // 4
+        shown.append(Evidence(feature="usage_7", value=usage, normal=normal))
+    return shown
+
+
+def _contributions(evaluation: Evaluation, where: int) -> list[Contribution]:
+    health, bundle = evaluation.health, evaluation.bundle
+    return [
+        Contribution(
+            dimension=bundle.dimension_names[measure.dimension],
+            measure=measure.name,
+            points=int(health.points[where, k]),
+            possible=int(health.possible[where, k]),
+            value=_at(evaluation.features.values[measure.name], where) or 0,
+        )
+        for k, measure in enumerate(bundle.measures)
+        if health.counted[where, k]
+    ]
+
+
+def _at(values: Ints, where: int) -> int | None:
+    value = int(values[where])
+    return None if value == MISSING else value
