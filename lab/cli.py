@@ -1,6 +1,7 @@
 """The command `churnwatch`: one short function a command, each in a file of its own noun."""
 
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 
 import redis.exceptions
@@ -30,10 +31,10 @@ def show_version() -> None:
     print(version("churnwatch"))
 
 
-def main() -> None:
-    """Run the command line; what goes wrong is one line that names the thing and the remedy."""
+def main(words: Sequence[str] | None = None) -> None:
+    """Run the command line (the process's own unless given); what goes wrong is one line with its remedy."""
     try:
-        app()
+        app(words)
     except KafkaUnavailable as problem:
         sys.exit(f"churnwatch: {problem}; start it with `churnwatch up` or set CHURNWATCH_KAFKA=host:port")
     except (KafkaProblem, Trouble) as problem:
