@@ -58,6 +58,13 @@ def test_an_end_without_evidence_leaves_what_was_said_readable() -> None:
     assert over.ended[0].playbook == "silence"
 
 
+def test_a_position_it_contains_changes_nothing_though_the_episode_was_forgotten_long_ago() -> None:
+    alert = replace(folded([transition(opened_at=T0 + 1)]), positions={"risk/0": 9})
+    result = fold(alert, transition(), position=at(9))
+    assert (result.outcome, result.alert) == (Outcome.REPEATED, alert)
+    assert fold(alert, transition(), position=at(10)).outcome is not Outcome.REPEATED
+
+
 def test_a_new_episode_after_the_end_is_a_new_alert() -> None:
     alert = folded([transition(), transition(Change.RESOLVED, at=T0 + 1), transition(opened_at=T0 + 2)])
     assert (alert.id, alert.state) == (transition(opened_at=T0 + 2).episode, AlertState.OPEN)
