@@ -37,6 +37,7 @@ class Lane:
         self._open = 0
         self._began: float | None = None
         self._moved = asyncio.Condition()
+        self._closed = False
 
     @property
     def oldest(self) -> float | None:
@@ -44,9 +45,15 @@ class Lane:
         return self._began
 
     async def room(self) -> None:
-        """Return when another batch may be folded."""
+        """Return when another batch may be folded, or when the lane was closed."""
         async with self._moved:
-            await self._moved.wait_for(lambda: self._open < MOST_WAITING)
+            await self._moved.wait_for(lambda: self._open < MOST_WAITING or self._closed)
+
+    async def close(self) -> None:
+        """Let go whoever waits for room: the partition was given up."""
+        self._closed = True
+        async with self._moved:
+            self._moved.notify_all()
 
     def put(self, decided: Decided) -> None:
         """Take a batch that was folded just now. Never waits: nothing may come between the two."""

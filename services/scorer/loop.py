@@ -1,7 +1,7 @@
 """Carry batches through the core and its effects outside, in the order that survives any crash.
 
-    fold in the state  ->  outputs durable in Kafka  ->  checkpoint chunks, acknowledgement
-                                                     ->  Redis, which nothing waits for
+    fold in the state  ->  outputs durable in Kafka  ->  acknowledgement
+                                                     ->  Redis  ->  checkpoint (waits for it only a moment)
 
 The only place that acknowledges, and the owner of the state of the partitions assigned to this process. Whatever
 nobody planned for ends the process: after a fold there is no way back but a restart.
@@ -9,9 +9,9 @@ nobody planned for ends the process: after a fold there is no way back but a res
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NoReturn
+from typing import Any, Final, Literal, NoReturn
 
 import structlog
 
@@ -19,6 +19,7 @@ from services.scorer import metrics
 from services.scorer.checkpoint import Activity, Cycles, Loaded
 from services.scorer.context import Context, named_context
 from services.scorer.core.batch import Batch
+from services.scorer.core.publish import HealthRow
 from services.scorer.core.step import Fate, Outputs, Partition, step
 from services.scorer.eventlog import EventLog
 from services.scorer.fence import Exit, Fence, end_process
@@ -49,11 +50,16 @@ class Owned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
-    """The state of a partition given up in good order, usable as long as nobody else wrote a checkpoint."""
+class Ready:
+    """The state of a partition and where it came from; what is kept is usable while nobody else wrote a checkpoint.
 
+    `unwritten` is what Redis had not got when the state was given up.
+    """
+
+    source: Literal["kept", "checkpoint", "log"]
     state: Partition
     loaded: Loaded
+    unwritten: Sequence[HealthRow] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -81,7 +87,7 @@ class Loop:
     end: Callable[..., NoReturn] = end_process
     fence: Fence = field(init=False)
     _owned: dict[int, Owned] = field(default_factory=dict)
-    _kept: dict[int, Kept] = field(default_factory=dict)
+    _kept: dict[int, Ready] = field(default_factory=dict)
     _loading: dict[int, float] = field(default_factory=dict)
     _expected: frozenset[int] | None = None
 
@@ -133,20 +139,20 @@ class Loop:
         self._progress(partition)
         metrics.RECOVERY_ACTIVE.set(len(self._loading))
         try:
-            kept = await self._take_kept(partition)
-            state, loaded = kept or await self._load(partition)
+            found = await self._take_kept(partition) or await self._load(partition)
+            state = found.state
             await self.events.check_position(partition, position=state.position)
         finally:
             self._loading.pop(partition, None)
             metrics.RECOVERY_ACTIVE.set(len(self._loading))
         metrics.RECOVERY.observe(time.monotonic() - began)
-        self._own(partition, state, loaded)
+        self._own(partition, found)
         log.info(
             "partition_taken",
             partition=partition,
             position=state.position,
             accounts=state.accounts,
-            source="kept" if kept else "checkpoint" if loaded.state else "log",
+            source=found.source,
         )
         return state.position
 
@@ -159,12 +165,20 @@ class Loop:
                     await owned.lane.until_durable(owned.state.position)
         except TimeoutError:
             log.warning("release_unfinished", partitions=sorted(released))
+        await asyncio.gather(
+            *(
+                owned.mirror.until_written(owned.state.position, patience_s=MIRROR_TIMEOUT_S)
+                for owned in released.values()
+            )
+        )
         for partition, owned in released.items():
-            await owned.mirror.drained(MIRROR_TIMEOUT_S)
             await _cancel(owned.tasks)
+            await owned.lane.close()
             if owned.lane.durable >= owned.state.position:
                 loaded = Loaded(state=owned.state, end=owned.cycles.end, first=owned.cycles.first)
-                self._kept[partition] = Kept(state=owned.state, loaded=loaded)
+                self._kept[partition] = Ready(
+                    source="kept", state=owned.state, loaded=loaded, unwritten=owned.mirror.unwritten()
+                )
             metrics.LAG.remove(str(partition))
         metrics.OWNED.set(0)
 
@@ -190,31 +204,37 @@ class Loop:
         if not task.cancelled() and (fault := task.exception()) is not None:
             self.fail(fault)
 
-    async def _take_kept(self, partition: int) -> tuple[Partition, Loaded] | None:
+    async def _take_kept(self, partition: int) -> Ready | None:
         kept = self._kept.pop(partition, None)
         if kept is None or await self.activity.end(partition) != kept.loaded.end:
             return None
-        return kept.state, kept.loaded
+        return kept
 
-    async def _load(self, partition: int) -> tuple[Partition, Loaded]:
+    async def _load(self, partition: int) -> Ready:
         shape = self.shape
         loaded = await self.activity.load(
             partition, partitions=shape.partitions, seed=shape.seed, progress=lambda: self._progress(partition)
         )
         if loaded.state is not None:
-            return loaded.state, loaded
+            return Ready(source="checkpoint", state=loaded.state, loaded=loaded)
         state = Partition.empty(partition=partition, partitions=shape.partitions, seed=shape.seed)
         state.position = await self.events.first_start(partition)
-        return state, loaded
+        return Ready(source="log", state=state, loaded=loaded)
 
-    def _own(self, partition: int, state: Partition, loaded: Loaded) -> None:
-        mirror = Mirror(self.store)
+    def _own(self, partition: int, found: Ready) -> None:
+        state, mirror = found.state, Mirror(self.store)
+        mirror.put(found.unwritten)
         lane = Lane(lambda decided: self._perform(decided, mirror), position=state.position)
+
+        async def durable(position: int) -> None:
+            await lane.until_durable(position)
+            await mirror.until_written(position)
+
         cycles = Cycles(
             self.activity,
             state,
-            loaded=loaded,
-            durable=lane.until_durable,
+            loaded=found.loaded,
+            durable=durable,
             cycle_s=self.shape.cycle_s,
         )
         tasks = [
@@ -229,6 +249,7 @@ class Loop:
 
     async def _perform(self, decided: Decided, mirror: Mirror) -> None:
         outputs: Outputs = decided.outputs
+        self.fence.check()
         await self.outputs.send(decided.batch, outputs)
         mirror.put(outputs.healths)
         age_ms = self.now_ms() - int(decided.batch.timestamps[0])

@@ -1,8 +1,12 @@
-"""Carry health to Redis behind the log: the latest of each account wins, and nothing waits for it."""
+"""Carry health to Redis behind the log: the latest of each account wins; outputs and commits don't wait for it.
+
+The checkpoint does, for a moment: a health that is in the state but not in Redis would not come again after a crash.
+With Redis down it goes on, and what waits here is written when Redis is back.
+"""
 
 import asyncio
-import contextlib
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby, islice
 from typing import Final
@@ -18,6 +22,10 @@ from shared.health_store import HealthStore, Written
 ROWS_A_CALL: Final = health_store.ROWS_PER_CALL
 RETRY_S: Final = (0.05, 0.2, 1.0, 5.0)
 
+PATIENCE_S: Final = 5.0
+IMPATIENCE_S: Final = 60.0
+"""How long the checkpoint goes on without waiting once Redis took too long."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -27,19 +35,38 @@ class Mirror:
     def __init__(self, store: HealthStore) -> None:
         self._store = store
         self._waiting: dict[str, HealthRow] = {}
+        self._offsets: Counter[int] = Counter()
         self._news = asyncio.Event()
-        self._empty = asyncio.Event()
-        self._empty.set()
+        self._written = asyncio.Condition()
+        self._impatient_until = 0.0
 
     def put(self, rows: Iterable[HealthRow]) -> None:
         """Take rows in log order; an account waiting already is replaced."""
-        waiting = self._waiting
-        before = len(waiting)
-        waiting.update((row.account, row) for row in rows)
-        metrics.REDIS_WAITING.inc(len(waiting) - before)
-        if waiting:
+        before = len(self._waiting)
+        for row in rows:
+            replaced = self._waiting.get(row.account)
+            if replaced is not None:
+                self._uncount(replaced)
+            self._waiting[row.account] = row
+            self._offsets[row.offset] += 1
+        metrics.REDIS_WAITING.inc(len(self._waiting) - before)
+        if self._waiting:
             self._news.set()
-            self._empty.clear()
+
+    def unwritten(self) -> Sequence[HealthRow]:
+        """Return what Redis has not got yet."""
+        return list(self._waiting.values())
+
+    async def until_written(self, position: int, *, patience_s: float = PATIENCE_S) -> None:
+        """Return when Redis has what was evaluated before an offset, or when it takes too long."""
+        if time.monotonic() < self._impatient_until:
+            return
+        try:
+            async with asyncio.timeout(patience_s), self._written:
+                await self._written.wait_for(lambda: min(self._offsets, default=position) >= position)
+        except TimeoutError:
+            self._impatient_until = time.monotonic() + IMPATIENCE_S
+            log.warning("redis_behind", waiting=len(self._waiting))
 
     async def run(self) -> None:
         """Write until cancelled."""
@@ -58,15 +85,9 @@ class Mirror:
                     failures += 1
                 else:
                     failures = 0
-                    self._forget(rows)
+                    await self._forget(rows)
         finally:
             metrics.REDIS_WAITING.dec(len(self._waiting))
-
-    async def drained(self, timeout_s: float) -> None:
-        """Return when nothing waits any more, or after the time-out: Redis holds up nobody."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                await self._empty.wait()
 
     async def _write(self, rows: Sequence[HealthRow]) -> None:
         for offset, group in groupby(sorted(rows, key=_offset), key=_offset):
@@ -76,16 +97,22 @@ class Mirror:
             for result in Written:
                 metrics.REDIS_ROWS.labels(result.name.lower()).inc(results.count(result))
 
-    def _forget(self, rows: Iterable[HealthRow]) -> None:
-        done = 0
+    async def _forget(self, rows: Iterable[HealthRow]) -> None:
+        before = len(self._waiting)
         for row in rows:
             if self._waiting.get(row.account) is row:
                 del self._waiting[row.account]
-                done += 1
-        metrics.REDIS_WAITING.dec(done)
+                self._uncount(row)
+        metrics.REDIS_WAITING.dec(before - len(self._waiting))
         if not self._waiting:
             self._news.clear()
-            self._empty.set()
+        async with self._written:
+            self._written.notify_all()
+
+    def _uncount(self, row: HealthRow) -> None:
+        self._offsets[row.offset] -= 1
+        if not self._offsets[row.offset]:
+            del self._offsets[row.offset]
 
 
 def _offset(row: HealthRow) -> int:

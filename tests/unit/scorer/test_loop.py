@@ -178,6 +178,21 @@ async def test_state_given_up_in_good_order_is_reused_while_nobody_else_wrote() 
         assert (await loop.take(0), world.loads) == (0, 2)
 
 
+async def test_what_redis_had_not_got_is_not_forgotten_over_a_rebalance(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop_module, "MIRROR_TIMEOUT_S", 0.02)
+    world = World()
+    world.redis_open.clear()
+    async with looping(world) as loop:
+        await loop.take(0)
+        await process(loop, world, batch(0, b"x"))
+        await settled()
+        await loop.release()
+        world.redis_open.set()
+        assert await loop.take(0) == 1
+        await settled()
+        assert world.redis == {"a": 0}
+
+
 async def test_state_ahead_of_its_outputs_is_forgotten() -> None:
     world = World()
     async with looping(world) as loop:
