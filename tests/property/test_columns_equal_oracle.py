@@ -22,26 +22,26 @@ LOGS = settings.get_profile("logs")
 CUTS = st.lists(st.integers(1, 300), max_size=12)
 
 
-@settings(LOGS, max_examples=300)
+@settings(LOGS, max_examples=120)
 @given(log=junk_logs(), cuts=CUTS)
 def test_any_log_in_any_batches_is_scored_as_the_oracle_does(log: Log, cuts: list[int]) -> None:
     assert_equal(by_columns(log.records, BUNDLES, cuts=cuts), by_oracle(log.records, BUNDLES))
 
 
-@settings(LOGS, max_examples=150)
+@settings(LOGS, max_examples=60)
 @given(log=lives(), cuts=CUTS)
 def test_long_lives_are_scored_as_the_oracle_does(log: Log, cuts: list[int]) -> None:
     assert_equal(by_columns(log.records, BUNDLES, cuts=cuts), by_oracle(log.records, BUNDLES))
 
 
-@settings(LOGS, max_examples=60)
+@settings(LOGS, max_examples=25)
 @given(log=junk_logs(), number=st.integers(0, 2))
 def test_what_belongs_elsewhere_is_moved_or_dead_as_the_oracle_says(log: Log, number: int) -> None:
     columns = by_columns(log.records, BUNDLES, partition=number, partitions=3)
     assert_equal(columns, by_oracle(log.records, BUNDLES, partition=number, partitions=3))
 
 
-@settings(LOGS, max_examples=60)
+@settings(LOGS, max_examples=25)
 @given(log=st.one_of(junk_logs(), lives()), cuts=CUTS)
 def test_every_record_has_one_fate(log: Log, cuts: list[int]) -> None:
     outcome = by_columns(log.records, BUNDLES, cuts=cuts)
@@ -50,7 +50,7 @@ def test_every_record_has_one_fate(log: Log, cuts: list[int]) -> None:
 
 
 @pytest.mark.parametrize("run", [by_oracle, by_columns])
-@settings(LOGS, max_examples=60)
+@settings(LOGS, max_examples=25)
 @given(log=lives(), partitions=st.sampled_from([2, 5, 12]))
 def test_the_number_of_partitions_changes_nothing_for_an_account(
     run: Callable[..., Outcome], log: Log, partitions: int
@@ -63,7 +63,7 @@ def test_the_number_of_partitions_changes_nothing_for_an_account(
 
 
 @pytest.mark.parametrize("run", [by_oracle, by_columns])
-@settings(LOGS, max_examples=60)
+@settings(LOGS, max_examples=25)
 @given(log=lives(), seed=st.integers(0, 2**32))
 def test_the_order_of_arrival_between_two_ticks_changes_nothing(
     run: Callable[..., Outcome], log: Log, seed: int
@@ -87,6 +87,18 @@ def shuffled(log: Log, rng: random.Random) -> Log:
     return found
 
 
+@pytest.mark.proof
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("strategy", [junk_logs(), lives()], ids=["junk", "lives"])
+def test_thousands_of_logs_are_scored_as_the_oracle_does(strategy: st.SearchStrategy[Log]) -> None:
+    @settings(LOGS, max_examples=2000)
+    @given(log=strategy, cuts=CUTS)
+    def compare(log: Log, cuts: list[int]) -> None:
+        assert_equal(by_columns(log.records, BUNDLES, cuts=cuts), by_oracle(log.records, BUNDLES))
+
+    compare()
+
+
 def assert_equal(columns: Outcome, oracle: Outcome) -> None:
     """Compare the smaller things first, so that a failure shows where it began."""
     assert columns.dead == oracle.dead
@@ -103,7 +115,7 @@ def test_the_histories_reach_what_they_are_for() -> None:
     """A strategy that never opens, resolves, withdraws, worsens or expires anything would prove nothing."""
     seen: set[tuple[str, str]] = set()
 
-    @settings(LOGS, max_examples=250, database=None, derandomize=True)
+    @settings(LOGS, max_examples=120, database=None, derandomize=True)
     @given(log=lives())
     def look(log: Log) -> None:
         seen.update((t.rule, t.change) for t in by_oracle(log.records, BUNDLES).transitions)
