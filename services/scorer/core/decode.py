@@ -136,7 +136,7 @@ def decode(values: Sequence[bytes | None], *, seed: int) -> Decoded:
         envelopes.append(envelope)
         codes.append(code)
     decoded = Decoded(
-        code=np.array(codes, np.int8),
+        code=np.array(list(map(int, codes)), np.int8),  # numpy asks enum members for array protocols, one by one
         at=parse_times([envelope.time for envelope in envelopes]),
         id=_id_hashes(envelopes, seed=seed),
         account=_hashes([envelope.subject for envelope in envelopes], seed=seed),

@@ -211,10 +211,10 @@ def _apply(state: Partition, decoded: Decoded, *, rows: Ints, accounts: Ints) ->
     state.activity.fold(
         Applied(account=accounts, at=decoded.at[rows], code=code, signal=signal, user=decoded.user[rows])
     )
+    is_fact = np.flatnonzero(code == Code.FACT)
     facts = [
         Told(int(accounts[where]), int(decoded.at[row]), decoded.ids[row], decoded.sources[row], decoded.facts[row])
-        for where, row in zip(range(len(rows)), rows.tolist(), strict=True)
-        if code[where] == Code.FACT
+        for where, row in zip(is_fact, rows[is_fact].tolist(), strict=True)
     ]
     state.facts.apply(facts, activity=state.activity)
 
