@@ -1,0 +1,72 @@
+"""A configuration is refused whole, each fault with its file and key, or accepted whole."""
+
+import copy
+from typing import Any
+
+import pytest
+
+from services.scorer.core.bundle import ConfigError, bundle_of
+from tests.support.histories import shipped
+
+SCORECARD, RULES = shipped()
+RECENCY = SCORECARD["dimensions"]["engagement"]["measures"]["recency_days"]
+
+
+def changed(config: dict[str, Any], *path: str | int, to: object) -> dict[str, Any]:
+    config = copy.deepcopy(config)
+    place: Any = config
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = to
+    return config
+
+
+def faults(scorecard: dict[str, Any] = SCORECARD, rules: dict[str, Any] = RULES) -> str:
+    with pytest.raises(ConfigError) as caught:
+        bundle_of(scorecard, rules)
+    return "\n".join(caught.value.faults)
+
+
+def test_the_shipped_configuration_is_accepted_and_its_version_follows_its_content() -> None:
+    version = bundle_of(SCORECARD, RULES).version
+    assert version == bundle_of(copy.deepcopy(SCORECARD), RULES).version
+    assert version != bundle_of(changed(SCORECARD, "evidence", "days", to=15), RULES).version
+
+
+@pytest.mark.parametrize(
+    ("path", "to", "named"),
+    [
+        (("evidence", "days"), 0, "evidence.days"),
+        (("evidense",), 1, "evidense"),
+        (("dimensions", "engagement", "measures", "logins"), RECENCY, "logins: unknown feature"),
+        (("dimensions", "engagement", "measures", "recency_days", "curve"), [[3, 1], [3, 2]], "curve: the first"),
+        (("bands", "watch"), 90_000, "bands: needs"),
+        (("key_features",), ["Export", "Export"], "twice"),
+    ],
+)
+def test_a_fault_in_the_scorecard_is_named(path: tuple[str, ...], to: object, named: str) -> None:
+    text = faults(scorecard=changed(SCORECARD, *path, to=to))
+    assert "scorecard.yaml" in text
+    assert named in text
+
+
+@pytest.mark.parametrize(
+    ("path", "to", "named"),
+    [
+        (("rules", 0, "all", 0, "feature"), "payed_days", "rule 'failed_payment': all[0]: unknown feature"),
+        (("rules", 1, "all", 0, "leave"), 5, "rule 'detractor': all[0]: leave must not be below"),
+        (("rules", 2, "all", 0, "at_most"), 5, "rule 'silence': all[0]: needs exactly one"),
+        (("rules", 3, "name"), "silence", "rule 'silence' stands twice"),
+        (("rules", 3, "severity"), "mild", "severity"),
+        (("silence", "alpha_permille"), 0, "alpha_permille"),
+    ],
+)
+def test_a_fault_in_the_rules_is_named(path: tuple[str | int, ...], to: object, named: str) -> None:
+    text = faults(rules=changed(RULES, *path, to=to))
+    assert "rules.yaml" in text
+    assert named in text
+
+
+def test_all_faults_are_named_at_once() -> None:
+    text = faults(changed(SCORECARD, "evidence", "days", to=0), changed(RULES, "rules", 3, "name", to="silence"))
+    assert len(text.splitlines()) == 2
