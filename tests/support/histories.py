@@ -265,7 +265,9 @@ def lives() -> st.SearchStrategy[Log]:
 
     Ticks come at any hour, bundles change now and then.
     """
-    return st.builds(lives_log, st.integers(0, 2**32).map(random.Random), days=st.integers(5, 150))
+    return st.builds(
+        lives_log, st.integers(0, 2**32).map(random.Random), days=st.one_of(st.integers(5, 150), st.integers(85, 110))
+    )
 
 
 def lives_log(rng: random.Random, *, days: int) -> Log:
@@ -308,6 +310,9 @@ def _life(rng: random.Random, account: str, days: int) -> list[Happening]:
             kind = rng.choice(("login", "usage", "usage", "outcome"))
             data: dict[str, object] = {"user": rng.choice(users), "name": rng.choice(("Export", "Report"))}
             found.append((at + late, account, kind, at, data))
+    if rng.random() < 0.5:  # an answer given early and never again: it must stop to count on its 91st day
+        at = START + rng.randrange(5 * DAY)
+        found.append((at, account, "survey", at, {"kind": rng.choice(("nps", "csat")), "score": rng.choice((2, 5, 8))}))
     for _ in range(rng.choice((0, 0, 2, 6))):
         at = START + rng.randrange(days * DAY)
         kind, facts = FACTS[rng.randrange(1, len(FACTS) - 1)](rng)
