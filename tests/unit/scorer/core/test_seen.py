@@ -10,7 +10,8 @@ def feed(seen: Seen, *records: tuple[int, int, int]) -> list[bool]:
     """Let (offset, hour, id) arrive and return which are duplicates."""
     offsets, hours, ids = (np.array(column) for column in zip(*records, strict=True))
     arrived = seen.arrive(offsets, hours * HOUR)
-    return seen.duplicates(ids.astype(np.uint64), offsets=offsets, hours=arrived).tolist()
+    found: list[bool] = seen.duplicates(ids.astype(np.uint64), offsets=offsets, hours=arrived).tolist()
+    return found
 
 
 def test_a_repetition_is_a_duplicate_in_the_same_batch_and_later() -> None:

@@ -1,0 +1,32 @@
+"""The README's table of settings is complete and says what the code says."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from services.alerts.settings import AlertSettings
+from services.ingest.settings import IngestSettings
+from services.scorer.settings import ScorerSettings
+from shared.settings import ServiceSettings, variables
+
+ROOT = Path(__file__).parents[2]
+SERVICES = {"all": ServiceSettings, "ingest": IngestSettings, "scorer": ScorerSettings, "alerts": AlertSettings}
+
+
+def rows() -> Iterator[str]:
+    """Yield the rows the table must have: name, services, default, meaning."""
+    found: dict[str, tuple[list[str], str, str]] = {}
+    for service, settings in SERVICES.items():
+        for variable in variables(settings):
+            default = "required" if variable.default is None else f"`{variable.default}`" if variable.default else ""
+            services, _, _ = found.setdefault(variable.name, ([], default, variable.description))
+            if services[:1] != ["all"]:
+                services.append(service)
+    for name, (services, default, meaning) in found.items():
+        yield f"| `{name}` | {', '.join(services)} | {default.replace('`None`', '')} | {meaning} |"
+
+
+def test_the_readme_names_every_setting() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    table = text.partition("## Settings")[2].partition("\n## ")[0]
+    stands = [line for line in table.splitlines() if line.startswith("| `CHURNWATCH_")]
+    assert stands == list(rows())
