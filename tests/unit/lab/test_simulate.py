@@ -9,7 +9,7 @@ import pytest
 from lab.oracle_records import Event, Record, read
 from lab.simulate import DAY, MONDAY, Vendor, write
 
-VENDOR = Vendor(accounts=40, days=30, seed=3)
+VENDOR = Vendor(accounts=40, days=30, seed=3, user_events_a_day=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def test_every_line_is_an_event_of_its_day_in_time_order(files: tuple[Path, Path
     times = [event.at for event in events]
     assert times == sorted(times)
     assert MONDAY <= times[0] <= times[-1] < MONDAY + VENDOR.days * DAY
-    assert len({(event.source, event.id) for event in events}) == len(events) > 10_000
+    assert len({(event.source, event.id) for event in events}) == len(events) > 3_000
 
 
 def test_the_same_seed_gives_the_same_bytes(files: tuple[Path, Path], tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_who_churned_is_cancelled_and_silent_afterwards(files: tuple[Path, Path]
     churned = {t["account"]: t["churned_on_day"] for t in truths_in(files[1]) if t["churned_on_day"] >= 0}
     cancelled = {e.account: (e.at - MONDAY) // DAY for e in events_in(files[0]) if e.data.get("status") == "cancelled"}
     last = {event.account: (event.at - MONDAY) // DAY for event in events_in(files[0])}
-    assert churned == cancelled
+    assert churned == cancelled != {}
     assert all(last[account] <= day for account, day in churned.items())
 
 
