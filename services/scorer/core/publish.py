@@ -117,9 +117,11 @@ def _contributions(evaluation: Evaluation) -> list[str]:
     health, bundle = evaluation.health, evaluation.bundle
     values = np.stack([evaluation.features.values[measure.name] for measure in bundle.measures], axis=1)
     numbers = np.stack([health.points, health.possible, np.where(values == MISSING, 0, values)], axis=2)
-    patterns, which = np.unique(health.counted, axis=0, return_inverse=True)
+    packed = np.packbits(health.counted, axis=1)
+    keys = np.ascontiguousarray(packed).view(f"V{packed.shape[1]}")[:, 0]
+    _, first, which = np.unique(keys, return_index=True, return_inverse=True)
     texts = [""] * len(which)
-    for number, pattern in enumerate(patterns):
+    for number, pattern in enumerate(health.counted[first]):
         template = "[" + ",".join(_template(bundle, k) for k in np.flatnonzero(pattern).tolist()) + "]"
         where = np.flatnonzero(which.reshape(-1) == number)
         filled = numbers[where][:, pattern].reshape(len(where), -1).tolist()
