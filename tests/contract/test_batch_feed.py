@@ -93,7 +93,8 @@ class Log:
         try:
             tp = TopicPartition(self.topic, partition)
             found = await admin.list_consumer_group_offsets(self.group, partitions=[tp])
-            return found[tp].offset
+            committed: int = found[tp].offset
+        return committed
         finally:
             await admin.close()
 
