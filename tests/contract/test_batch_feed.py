@@ -94,7 +94,7 @@ class Log:
             tp = TopicPartition(self.topic, partition)
             found = await admin.list_consumer_group_offsets(self.group, partitions=[tp])
             committed: int = found[tp].offset
-        return committed
+            return committed
         finally:
             await admin.close()
 
