@@ -57,12 +57,15 @@ def producer(
     linger_ms: int = 0,
     max_batch_bytes: int = 1 << 18,
 ) -> AIOKafkaProducer:
-    """Return a producer, not started, whose acknowledged sends are durable and never doubled."""
+    """Return a producer, not started, whose acknowledged sends are durable and never doubled.
+
+    zstd, because aiokafka compresses lz4 at level 9: 25 MB/s against 430, and the result is larger.
+    """
     return AIOKafkaProducer(
         bootstrap_servers=bootstrap,
         acks="all",
         enable_idempotence=True,
-        compression_type="lz4",
+        compression_type="zstd",
         linger_ms=linger_ms,
         max_batch_size=max_batch_bytes,
         max_request_size=MAX_REQUEST_BYTES,

@@ -10,6 +10,7 @@ import faust
 import structlog
 from aiokafka import AIOKafkaProducer
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from services.scorer import context, metrics
 from services.scorer.checkpoint import Activity
@@ -22,16 +23,15 @@ from services.scorer.loop import Loop, Shape
 from services.scorer.outputs import KafkaOutputs
 from services.scorer.settings import ScorerSettings
 from services.scorer.ticker import Ticker
-from shared import clock
+from shared import clock, kafka
 from shared.contracts.context import Bundle
 from shared.contracts.topics import ACTIVITY, DEAD_LETTERS, EVENTS, RISK, SCORES
 from shared.health_store import HealthStore
-from shared.kafka import MAX_REQUEST_BYTES, REQUEST_TIMEOUT_S
 from shared.telemetry import serve_ops
 
 GROUP: Final = "churn-scorer"
 LAG_S: Final = 2.0
-MAX_BATCH_BYTES: Final = 1 << 18
+REFILL_S: Final = 5.0
 REDIS_TIMEOUT_S: Final = 5.0
 FAUST_REQUEST_TIMEOUT_S: Final = 40.0
 SAME_PARTITIONS: Final = (ACTIVITY, RISK, SCORES, DEAD_LETTERS)
@@ -52,7 +52,7 @@ class Scorer:
         self._settings = settings
         self._bundle = bundle
         self._key = settings.dead_letter_key.get_secret_value()
-        self._producer: AIOKafkaProducer = _producer(settings.kafka)
+        self._producer: AIOKafkaProducer = kafka.producer(settings.kafka)
         self._context = Context(context.reader(settings.kafka), self._producer)
         self._events = EventLog(settings.kafka, group=GROUP)
         self._activity = Activity(settings.kafka, self._producer)
@@ -80,6 +80,7 @@ class Scorer:
         )
         metrics.CORE.labels("numpy").set(1)
         work = {"context": self._context.run(), "fence": self.loop.fence.run(), "lag": self._lag(), "ops": self._ops()}
+        work["refill"] = self._refill()
         if self._settings.scorer_ticks:
             work["ticker"] = self._ticker().run()
         self._tasks = [self.loop.start(coroutine, name) for name, coroutine in work.items()]
@@ -118,6 +119,14 @@ class Scorer:
             now_ms=clock.now_ms,
             fewest_ms=int(self._settings.scorer_tick_s * 1000),
         )
+
+    async def _refill(self) -> None:
+        while True:
+            try:
+                await self.loop.refill()
+            except (RedisError, OSError, TimeoutError) as fault:
+                log.warning("redis_refill_failed", fault=repr(fault))
+            await asyncio.sleep(REFILL_S)
 
     async def _lag(self) -> None:
         while True:
@@ -182,22 +191,6 @@ def faust_app(  # noqa: PLR0913  what Faust must be told
             await process(event.value, event.ack)
 
     return app
-
-
-def _producer(brokers: str) -> AIOKafkaProducer:
-    """Return a durable producer like `shared.kafka.producer`, but with zstd.
-
-    aiokafka compresses lz4 at level 9: 25 MB/s, a sixth of the scorer's time; zstd makes it smaller at 430 MB/s.
-    """
-    return AIOKafkaProducer(
-        bootstrap_servers=brokers,
-        acks="all",
-        enable_idempotence=True,
-        compression_type="zstd",
-        max_batch_size=MAX_BATCH_BYTES,
-        max_request_size=MAX_REQUEST_BYTES,
-        request_timeout_ms=int(REQUEST_TIMEOUT_S * 1000),
-    )
 
 
 def seed_of(key: bytes) -> int:

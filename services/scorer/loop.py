@@ -19,8 +19,8 @@ from services.scorer import metrics
 from services.scorer.checkpoint import Activity, Cycles, Loaded
 from services.scorer.context import Context, named_context
 from services.scorer.core.batch import Batch
-from services.scorer.core.publish import HealthRow
-from services.scorer.core.step import Fate, Outputs, Partition, step
+from services.scorer.core.publish import GENERATION, HealthRow
+from services.scorer.core.step import Fate, Outputs, Partition, last_healths, step
 from services.scorer.eventlog import EventLog
 from services.scorer.fence import Exit, Fence, end_process
 from services.scorer.lane import Decided, Lane
@@ -187,6 +187,16 @@ class Loop:
         log.error("unplanned", exc_info=fault)
         self.end(Exit.UNPLANNED, fault=repr(fault))
 
+    async def refill(self) -> None:
+        """Write every account of partitions that Redis has lost, or never had, again (promise 6 of the design)."""
+        filled = await self.store.filled()
+        for partition, owned in list(self._owned.items()):
+            if filled.get(partition) == GENERATION:
+                continue
+            if await self._write_all(owned):
+                await self.store.mark_filled(GENERATION, [partition])
+                log.info("redis_filled", partition=partition, accounts=owned.state.accounts)
+
     def report_lag(self, ends: Mapping[int, int]) -> None:
         """Set the gauges that follow from the log ends of our partitions."""
         for partition, owned in self._owned.items():
@@ -203,6 +213,13 @@ class Loop:
     def _on_done(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (fault := task.exception()) is not None:
             self.fail(fault)
+
+    async def _write_all(self, owned: Owned) -> bool:
+        for rows in last_healths(owned.state):
+            owned.mirror.put(rows)
+            if not await owned.mirror.until_written(owned.state.position):
+                return False
+        return True
 
     async def _take_kept(self, partition: int) -> Ready | None:
         kept = self._kept.pop(partition, None)

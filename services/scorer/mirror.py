@@ -41,11 +41,13 @@ class Mirror:
         self._impatient_until = 0.0
 
     def put(self, rows: Iterable[HealthRow]) -> None:
-        """Take rows in log order; an account waiting already is replaced."""
+        """Take rows; one of an account that is waiting already is replaced unless it is the later one."""
         before = len(self._waiting)
         for row in rows:
             replaced = self._waiting.get(row.account)
             if replaced is not None:
+                if replaced.offset > row.offset:
+                    continue
                 self._uncount(replaced)
             self._waiting[row.account] = row
             self._offsets[row.offset] += 1
@@ -57,16 +59,18 @@ class Mirror:
         """Return what Redis has not got yet."""
         return list(self._waiting.values())
 
-    async def until_written(self, position: int, *, patience_s: float = PATIENCE_S) -> None:
-        """Return when Redis has what was evaluated before an offset, or when it takes too long."""
+    async def until_written(self, position: int, *, patience_s: float = PATIENCE_S) -> bool:
+        """Return True when Redis has what was evaluated before an offset, False when it takes too long."""
         if time.monotonic() < self._impatient_until:
-            return
+            return False
         try:
             async with asyncio.timeout(patience_s), self._written:
                 await self._written.wait_for(lambda: min(self._offsets, default=position) >= position)
         except TimeoutError:
             self._impatient_until = time.monotonic() + IMPATIENCE_S
             log.warning("redis_behind", waiting=len(self._waiting))
+            return False
+        return True
 
     async def run(self) -> None:
         """Write until cancelled."""

@@ -9,12 +9,14 @@ from pathlib import Path
 import msgspec
 import pytest
 from aiokafka.structs import ConsumerRecord
+from redis.asyncio import Redis
 
 from shared import clock
 from shared.contracts.health import AccountHealth
 from shared.contracts.partition import partition_of
 from shared.contracts.topics import DEAD_LETTERS, EVENTS, PARTITIONS, SCORES
 from shared.dead_letters import source_of, unseal
+from shared.health_store import HealthStore
 from shared.kafka import read_to_end
 from tests.support.scoring import (
     KEY,
@@ -100,6 +102,27 @@ async def test_health_episodes_and_fates_are_those_of_the_oracle(scorer: ScorerP
     counted = scorer.metrics()
     assert counted['churn_scorer_records_total{fate="applied"}'] == wanted.counts["applied"]
     assert counted['churn_scorer_records_total{fate="duplicate"}'] == wanted.counts["duplicate"]
+
+
+async def test_losing_all_of_redis_brings_everything_back_and_says_nothing_new(scorer: ScorerProcess) -> None:
+    scorer.start_ready()
+    context = await last_context(scorer.kafka)
+    await write(scorer.kafka, days_of_use(range(-30, 1), end=clock.now_ms(), context=context))
+    wanted = await expected(scorer.kafka)
+    await wait_scored(scorer.redis, wanted.healths)
+    redis = Redis.from_url(scorer.redis)
+    await soon(lambda: _all_filled(redis))
+
+    await redis.flushdb()
+
+    await wait_scored(scorer.redis, wanted.healths)
+    await soon(lambda: _all_filled(redis))
+    assert len(await published_transitions(scorer.kafka)) == len(wanted.transitions)
+    await redis.aclose()
+
+
+async def _all_filled(redis: Redis) -> bool:
+    return len(await HealthStore(redis).filled()) == PARTITIONS
 
 
 async def test_what_cannot_be_read_is_kept_and_the_partition_goes_on(scorer: ScorerProcess) -> None:

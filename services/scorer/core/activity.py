@@ -37,6 +37,8 @@ ACCOUNTS: Final[Layout] = {
     "csat_at": (np.int64, None, NONE),
     "subscription": (np.int8, None, 0),
     "deleted": (np.bool_, None, 0),
+    "evaluated_at": (np.int64, None, NONE),  # T and offset of the tick that last judged it
+    "evaluated_offset": (np.int64, None, -1),
     "band": (np.int8, None, 0),
     "published_band": (np.int8, None, -1),
     "published_health": (np.int64, None, NONE),

@@ -34,7 +34,7 @@ class Facts:
 
     def __init__(self) -> None:
         self.fields: dict[int, dict[str, Field]] = {}
-        self.attributes: dict[int, bytes] = {}
+        self.attributes: dict[int, str] = {}
         """JSON of `Attributes` by account row."""
         self.listed: dict[int, tuple[str | None, str | None, int | None, str | None]] = {}
         """Owner, segment, ARR and name by account row: what listings of accounts are sorted and filtered by."""
@@ -57,7 +57,7 @@ class Facts:
         """Write an account's fields to the columns and texts that evaluation and publishing read."""
         fields, columns = self.fields[account], activity.accounts
         known = {name: field[0] for name, field in fields.items() if name in _ATTRIBUTES}
-        self.attributes[account] = msgspec.json.encode(Attributes(**known))
+        self.attributes[account] = msgspec.json.encode(Attributes(**known)).decode()
         self.listed[account] = (known.get("owner"), known.get("segment"), known.get("arr"), known.get("name"))
         columns["seats"][account] = known.get("seats", NONE)
         columns["deleted"][account] = known.get("deleted", False)

@@ -39,10 +39,10 @@ class Features:
     ended: Flags
 
 
-def features_at(at: int, *, rows: Ints, activity: Activity, bundle: CompiledBundle) -> Features:
-    """Compute every feature of the accounts `rows` at T = `at` (epoch ms)."""
+def features_at(at: Ints, *, rows: Ints, activity: Activity, bundle: CompiledBundle) -> Features:
+    """Compute every feature of the accounts `rows`, each at its T in `at` (epoch ms)."""
     columns = activity.accounts
-    day = day_of(np.full(len(rows), at), roll=columns["roll"][rows])
+    day = day_of(at, roll=columns["roll"][rows])
     first, front = columns["first_day"][rows].astype(np.int64), columns["front"][rows].astype(np.int64)
     present = front != NO_DAY
     hours = columns["hours"]

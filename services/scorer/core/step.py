@@ -1,7 +1,7 @@
 """Take a partition one batch further: fates, fold, and at ticks health and episodes. The heart of the scorer."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple
@@ -128,6 +128,22 @@ def step(state: Partition, batch: Batch, *, bundle_at: BundleAt) -> Outputs:
     if len(batch):
         state.position = max(state.position, int(batch.offsets[-1]) + 1)
     return outputs
+
+
+def last_healths(state: Partition) -> Iterator[list[HealthRow]]:
+    """Yield every account's health as last published, some thousands at a time, byte for byte.
+
+    Accounts touched since their last tick are left out, for their next one publishes them, and so are accounts
+    restored from a later moment than the one being replayed. The state may move on between two yields; what is yielded
+    then is what was published meanwhile.
+    """
+    for start in range(0, state.accounts, SLICE):
+        rows = np.arange(start, min(start + SLICE, state.accounts))
+        columns = state.activity.accounts
+        is_current = ~columns["touched"][rows] & (columns["upto"][rows] < state.position)
+        rows = rows[is_current & (columns["evaluated_offset"][rows] >= 0)]
+        if state.bundle is not None and rows.size:
+            yield health_rows(_evaluation(state, rows=rows, bundle=state.bundle))
 
 
 def _fold(state: Partition, batch: Batch, decoded: Decoded, *, rows: Ints, hours: Ints, outputs: Outputs) -> None:
@@ -266,26 +282,33 @@ def _evaluate(state: Partition, *, at: int, offset: int, bundle: CompiledBundle,
 def _judge(
     state: Partition, *, at: int, offset: int, rows: Ints, bundle: CompiledBundle
 ) -> tuple[Evaluation, list[Step]]:
-    activity, columns = state.activity, state.activity.accounts
-    features = features_at(at, rows=rows, activity=activity, bundle=bundle)
-    health = health_of(features, bundle=bundle)
-    bands = bands_of(health.health, before=columns["band"][rows], bundle=bundle)
-    steps = judge(features, at=at, episodes=state.episodes, activity=activity, bundle=bundle)
-    columns["band"][rows] = bands
+    columns = state.activity.accounts
+    columns["evaluated_at"][rows], columns["evaluated_offset"][rows] = at, offset
+    evaluation = _evaluation(state, rows=rows, bundle=bundle)
+    features = evaluation.features
+    steps = judge(features, at=at, episodes=state.episodes, activity=state.activity, bundle=bundle)
+    columns["band"][rows] = evaluation.bands
     columns["touched"][rows] = False
     tomorrow = (features.day + 1) * DAY + columns["roll"][rows]
     waits: Flags = (features.deadline != MISSING) & (features.deadline > at)
     columns["due"][rows] = np.where(waits, np.minimum(tomorrow, features.deadline), tomorrow)
-    evaluation = Evaluation(
+    return evaluation, steps
+
+
+def _evaluation(state: Partition, *, rows: Ints, bundle: CompiledBundle) -> Evaluation:
+    activity, columns = state.activity, state.activity.accounts
+    at = columns["evaluated_at"][rows]
+    features = features_at(at, rows=rows, activity=activity, bundle=bundle)
+    health = health_of(features, bundle=bundle)
+    return Evaluation(
         at=at,
-        offset=offset,
+        offset=columns["evaluated_offset"][rows],
         partition=state.partition,
         features=features,
         health=health,
-        bands=bands,
+        bands=bands_of(health.health, before=columns["band"][rows], bundle=bundle),
         activity=activity,
         facts=state.facts,
         episodes=state.episodes,
         bundle=bundle,
     )
-    return evaluation, steps

@@ -129,6 +129,12 @@ class Names:
         start = self.start[row]
         return self.data[start : start + self.length[row]].tobytes()
 
+    def texts(self, rows: Ints) -> list[bytes]:
+        """Return many texts."""
+        view = self.data.data
+        spans = zip(self.start[rows].tolist(), self.length[rows].tolist(), strict=True)
+        return [bytes(view[start : start + length]) for start, length in spans]
+
     def equal(self, rows: Ints, texts: Sequence[bytes]) -> npt.NDArray[np.bool_]:
         """Say for each pair whether the text of that row is that text, byte for byte."""
         lengths = np.fromiter(map(len, texts), np.int64, len(texts))

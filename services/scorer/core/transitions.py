@@ -73,18 +73,19 @@ def _dropped(before: Episodes, *, evaluation: Evaluation, order: int) -> list[tu
 def _record(evaluation: Evaluation, where: int, told: _Told) -> Record:
     row = int(evaluation.features.rows[where])
     account = evaluation.activity.names.text(row)
+    at, offset = int(evaluation.at[where]), int(evaluation.offset[where])
     episode = episode_id(account.decode(), rule=told.rule, opened_at=told.opened)
     transition = Transition(
-        id=transition_id(episode, change=told.change, at=evaluation.at),
+        id=transition_id(episode, change=told.change, at=at),
         episode=episode,
         account=account.decode(),
         rule=told.rule,
         change=told.change,
         severity=SEVERITIES[told.severity] or Severity.AT_RISK,
-        at=evaluation.at,
+        at=at,
         opened_at=told.opened,
         partition=evaluation.partition,
-        offset=evaluation.offset,
+        offset=offset,
         bundle=evaluation.bundle.version,
         standing=told.standing,
         playbook=told.playbook,
@@ -92,9 +93,9 @@ def _record(evaluation: Evaluation, where: int, told: _Told) -> Record:
         health=_at(evaluation.health.health, where),
         evidence=list(told.evidence),
         contributions=_contributions(evaluation, where),
-        attributes=msgspec.json.decode(evaluation.facts.attributes.get(row, b"{}"), type=Attributes),
+        attributes=msgspec.json.decode(evaluation.facts.attributes.get(row, "{}"), type=Attributes),
     )
-    return Record(account, msgspec.json.encode(transition), evaluation.at)
+    return Record(account, msgspec.json.encode(transition), at)
 
 
 def _evidence(evaluation: Evaluation, where: int, feature: str) -> list[Evidence]:
@@ -105,7 +106,7 @@ def _evidence(evaluation: Evaluation, where: int, feature: str) -> list[Evidence
         last, deadline = _at(features.last, where), _at(features.deadline, where)
         if last is None or deadline is None:
             return []
-        return [Evidence(feature="silence", value=evaluation.at - last, normal=deadline - last)]
+        return [Evidence(feature="silence", value=int(evaluation.at[where]) - last, normal=deadline - last)]
     shown = [] if value is None else [Evidence(feature=feature, value=value)]
     usage = _at(features.values["usage_7"], where)
     if feature == "usage_change" and usage is not None:

@@ -61,6 +61,15 @@ async def test_the_latest_of_each_account_wins() -> None:
     assert store.accounts == {"a": 9, "b": 5}
 
 
+async def test_an_older_row_does_not_replace_a_later_one_that_waits() -> None:
+    store = Store()
+    async with mirroring(store) as mirror:
+        mirror.put([row("a", 9)])
+        mirror.put([row("a", 5)])
+        await mirror.until_written(10)
+    assert store.accounts == {"a": 9}
+
+
 async def test_what_redis_refused_is_written_when_it_is_back() -> None:
     store = Store()
     store.away = True
