@@ -45,12 +45,31 @@ class Code(IntEnum):
     DEAD = 8
 
 
+class Data(msgspec.Struct):
+    """What the scorer reads of an event's data."""
+
+    user: str | None = None
+    name: str | None = None
+
+
+class Envelope(msgspec.Struct):
+    """What the scorer reads of a record; absent fields are empty."""
+
+    specversion: str = "1.0"
+    id: str = ""
+    source: str = ""
+    type: str = ""
+    subject: str = ""
+    time: str = ""
+    data: Data = msgspec.field(default_factory=Data)
+
+
 @dataclass(slots=True, kw_only=True)
 class Decoded:
     """The records of a batch as columns of equal length.
 
     `code` is a Code; `at` is occurred_at (a tick's T) in epoch ms; hashes are keyed, `user` is 0 without a user.
-    `accounts`, `names`, `ids` and `sources` are texts; `facts` holds the typed data of rows of code FACT,
+    `facts` holds the typed data of rows of code FACT,
     `contexts` the context offset of ticks, `dead` reason and detail of dead rows.
     """
 
@@ -59,28 +78,10 @@ class Decoded:
     id: Hashes
     account: Hashes
     user: Hashes
-    accounts: list[str]
-    names: list[str | None]
-    ids: list[str]
-    sources: list[str]
+    envelopes: list[Envelope]
     facts: dict[int, msgspec.Struct]
     contexts: dict[int, int]
     dead: dict[int, tuple[Reason, str]]
-
-
-class _Data(msgspec.Struct):
-    user: str | None = None
-    name: str | None = None
-
-
-class _Envelope(msgspec.Struct):
-    specversion: str = "1.0"
-    id: str = ""
-    source: str = ""
-    type: str = ""
-    subject: str = ""
-    time: str = ""
-    data: _Data = msgspec.field(default_factory=_Data)
 
 
 @dataclass(slots=True, frozen=True)
@@ -88,7 +89,7 @@ class _Slow:
     """One record read the careful way."""
 
     code: Code
-    envelope: _Envelope
+    envelope: Envelope
     fact: msgspec.Struct | None = None
     context: int = -1
     reason: Reason | None = None
@@ -96,11 +97,12 @@ class _Slow:
 
 
 _HOT: Final = {
-    "churn.login.v1": Code.LOGIN,
-    "churn.usage.v1": Code.USAGE,
-    "churn.outcome.v1": Code.OUTCOME,
-    "churn.ticket.v1": Code.TICKET,
+    "churn.login.v1": int(Code.LOGIN),
+    "churn.usage.v1": int(Code.USAGE),
+    "churn.outcome.v1": int(Code.OUTCOME),
+    "churn.ticket.v1": int(Code.TICKET),
 }
+"""As plain numbers: numpy asks enum members for array protocols, one by one."""
 _CODES: Final = {
     **dict.fromkeys((Kind.ACCOUNT, Kind.BILLING, Kind.SURVEY, Kind.SUBSCRIPTION), Code.FACT),
     **dict.fromkeys((Kind.USER, Kind.GOAL, Kind.MILESTONE), Code.KEPT_AT_ANY_AGE),
@@ -109,8 +111,8 @@ _CODES: Final = {
     Kind.OUTCOME: Code.OUTCOME,
     Kind.TICKET: Code.TICKET,
 }
-_NOTHING: Final = _Envelope()
-_read_envelope: Final = msgspec.json.Decoder(_Envelope).decode
+_NOTHING: Final = Envelope()
+_read_envelope: Final = msgspec.json.Decoder(Envelope).decode
 _read_fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
@@ -119,61 +121,51 @@ def decode(values: Sequence[bytes | None], *, seed: int) -> Decoded:
 
     `seed` keys the hashes of ids, accounts and users.
     """
-    envelopes, codes, facts, contexts, dead = [], [], {}, {}, {}
-    for row, value in enumerate(values):
-        envelope = _fast(value)
-        if envelope is not None:
-            code = _HOT[envelope.type]
-        else:
-            slow = _read_carefully(value)
-            code, envelope = slow.code, slow.envelope
-            if slow.reason is not None:
-                dead[row] = (slow.reason, slow.detail)
-            elif slow.fact is not None:
-                facts[row] = slow.fact
-            elif code is Code.TICK:
-                contexts[row] = slow.context
-        envelopes.append(envelope)
-        codes.append(code)
+    envelopes, codes, careful = _read_all(values)
     decoded = Decoded(
-        code=np.array(list(map(int, codes)), np.int8),  # numpy asks enum members for array protocols, one by one
+        code=np.array(codes, np.int8),
         at=parse_times([envelope.time for envelope in envelopes]),
         id=_id_hashes(envelopes, seed=seed),
         account=_hashes([envelope.subject for envelope in envelopes], seed=seed),
         user=_hashes([envelope.data.user or "" for envelope in envelopes], seed=seed),
-        accounts=[envelope.subject for envelope in envelopes],
-        names=[envelope.data.name for envelope in envelopes],
-        ids=[envelope.id for envelope in envelopes],
-        sources=[envelope.source for envelope in envelopes],
-        facts=facts,
-        contexts=contexts,
-        dead=dead,
+        envelopes=envelopes,
+        facts={row: slow.fact for row, slow in careful.items() if slow.fact is not None},
+        contexts={row: slow.context for row, slow in careful.items() if slow.code is Code.TICK},
+        dead={row: (slow.reason, slow.detail) for row, slow in careful.items() if slow.reason is not None},
     )
-    decoded.user[[not envelope.data.user for envelope in envelopes]] = 0
+    decoded.user[decoded.user == _hashes([""], seed=seed)] = 0
     _refuse_bad_times(decoded)
     return decoded
 
 
-def account_hash(account: str, *, seed: int) -> int:
-    """Return the keyed hash of an account id, never 0."""
-    return xxhash.xxh3_64_intdigest(account.encode(), seed) or 1
+def _read_all(values: Sequence[bytes | None]) -> tuple[list[Envelope], list[int], dict[int, _Slow]]:
+    """Read every value, most of them the fast way: plain ASCII of a hot kind with nothing unusual in the envelope.
 
-
-def _fast(value: bytes | None) -> _Envelope | None:
-    if value is None or not value.isascii():
-        return None
-    try:
-        envelope = _read_envelope(value)
-    except (msgspec.MsgspecError, RecursionError):
-        return None
-    is_plain = (
-        envelope.type in _HOT
-        and 0 < len(envelope.id) <= 256
-        and 0 < len(envelope.subject) <= 32
-        and 0 < len(envelope.source) <= 256
-        and envelope.specversion == "1.0"
-    )
-    return envelope if is_plain else None
+    This loop runs once an event; it is the only one.
+    """
+    envelopes, codes, careful = [], [], {}
+    read, hot = _read_envelope, _HOT
+    for row, value in enumerate(values):
+        if value is not None and value.isascii():
+            try:
+                envelope = read(value)
+            except (msgspec.MsgspecError, RecursionError):
+                envelope = _NOTHING
+            code = hot.get(envelope.type)
+            if (
+                code is not None
+                and 0 < len(envelope.id) <= 256
+                and 0 < len(envelope.subject) <= 32
+                and 0 < len(envelope.source) <= 256
+                and envelope.specversion == "1.0"
+            ):
+                envelopes.append(envelope)
+                codes.append(code)
+                continue
+        slow = careful[row] = _read_carefully(value)
+        envelopes.append(slow.envelope)
+        codes.append(int(slow.code))
+    return envelopes, codes, careful
 
 
 def _read_carefully(value: bytes | None) -> _Slow:
@@ -211,7 +203,7 @@ def _read_tick(fields: dict[str, msgspec.Raw]) -> _Slow:
     tick = msgspec.json.decode(fields.get("data", b""), type=Tick)
     if tick.context < -1:
         return _dead(Reason.SCHEMA, "data.context is below -1")
-    return _Slow(Code.TICK, _Envelope(type=TICK_TYPE, time=time), context=tick.context)
+    return _Slow(Code.TICK, Envelope(type=TICK_TYPE, time=time), context=tick.context)
 
 
 def _read_event(value: bytes, *, kind: str, data: msgspec.Raw | None) -> _Slow:
@@ -253,7 +245,7 @@ def _hashes(texts: Sequence[str], *, seed: int) -> Hashes:
     return hashes
 
 
-def _id_hashes(envelopes: Sequence[_Envelope], *, seed: int) -> Hashes:
+def _id_hashes(envelopes: Sequence[Envelope], *, seed: int) -> Hashes:
     digest = xxhash.xxh3_64_intdigest
     sources = {envelope.source for envelope in envelopes}
     seeds = {source: digest(source.encode(), seed) for source in sources}

@@ -20,10 +20,9 @@ _MONTH_DAYS: Final = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31
 def parse_times(texts: Sequence[str]) -> Ints:
     """Return epoch ms of each text, NONE where it is not RFC 3339 with an offset or not of the years 1970-2199."""
     at = np.full(len(texts), NONE, np.int64)
-    ours = np.array([len(text) == len(_FORM) and text.isascii() for text in texts], bool)
-    if ours.any():
-        joined = "".join(text for text, is_ours in zip(texts, ours.tolist(), strict=True) if is_ours)
-        at[ours] = _parse_ours(np.frombuffer(joined.encode(), np.uint8).reshape(-1, len(_FORM)))
+    joined = "".join(texts)
+    if set(map(len, texts)) == {len(_FORM)} and joined.isascii():
+        at = _parse_ours(np.frombuffer(joined.encode(), np.uint8).reshape(-1, len(_FORM)))
     for row in np.flatnonzero(at == NONE).tolist():
         moment = parse_time(texts[row])
         at[row] = NONE if moment is None else moment

@@ -1,7 +1,7 @@
 """Take a partition one batch further: fates, fold, and at ticks health and episodes. The heart of the scorer."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple
@@ -25,7 +25,7 @@ from services.scorer.core.publish import (
 from services.scorer.core.rules import Episodes, Step, judge
 from services.scorer.core.scorecard import bands_of, health_of
 from services.scorer.core.seen import Seen
-from services.scorer.core.table import Ints
+from services.scorer.core.table import Hashes, Ints
 from services.scorer.core.transitions import transitions
 from shared.contracts.events import MOVED_HEADER
 from shared.contracts.partition import partition_of
@@ -150,20 +150,24 @@ def _fold(state: Partition, batch: Batch, decoded: Decoded, *, rows: Ints, hours
     if not rows.size:
         return
     state.pending = True
-    alive = _bury(state, batch, decoded, rows=rows, outputs=outputs)
-    offsets = batch.offsets[alive]
-    repeats = state.seen.duplicates(decoded.id[alive], offsets=offsets, hours=hours[alive])
+    texts = [decoded.envelopes[row].subject for row in rows.tolist()]
+    found, hashes = state.activity.find(decoded.account[rows], accounts=texts)
+    foreign = _foreign(state, texts, unknown=(found < 0) & (decoded.code[rows] != Code.DEAD))
+    alive = _bury(state, batch, decoded, rows=rows, foreign=foreign, outputs=outputs)
+    repeats = state.seen.duplicates(
+        decoded.id[rows[alive]], offsets=batch.offsets[rows[alive]], hours=hours[rows[alive]]
+    )
     state.counts[Fate.DUPLICATE] += int(repeats.sum())
-    applied, offsets = alive[~repeats], offsets[~repeats]
+    applied = alive[~repeats]
     state.counts[Fate.APPLIED] += len(applied)
-    accounts = _accounts(state, decoded, rows=applied)
-    fresh = offsets > state.activity.accounts["upto"][accounts]
-    _apply(state, decoded, rows=applied[fresh], accounts=accounts[fresh])
+    new = applied[found[applied] < 0]
+    found[new] = _new_accounts(state, [texts[where] for where in new.tolist()], hashes=hashes[new])
+    fresh = applied[batch.offsets[rows[applied]] > state.activity.accounts["upto"][found[applied]]]
+    _apply(state, decoded, rows=rows[fresh], accounts=found[fresh])
 
 
-def _bury(state: Partition, batch: Batch, decoded: Decoded, *, rows: Ints, outputs: Outputs) -> Ints:
-    """Dead-letter and move what must be, and return the rows that remain."""
-    foreign = _foreign(state, decoded, rows=rows)
+def _bury(state: Partition, batch: Batch, decoded: Decoded, *, rows: Ints, foreign: Ints, outputs: Outputs) -> Ints:
+    """Dead-letter and move what must be, and return the positions in `rows` of what remains."""
     at, ts, code = decoded.at[rows], batch.timestamps[rows], decoded.code[rows]
     dead = code == Code.DEAD
     here = ~dead & (foreign < 0)
@@ -187,31 +191,27 @@ def _bury(state: Partition, batch: Batch, decoded: Decoded, *, rows: Ints, outpu
             reason, detail = Reason.TOO_LATE, "time is more than 91 days before the partition's clock"
         outputs.dead.append(Dead(int(batch.offsets[row]), reason, detail, row))
         state.counts[Fate.DEAD] += 1
-    alive: Ints = rows[here & ~in_future & ~too_late]
-    return alive
+    return np.flatnonzero(here & ~in_future & ~too_late)
 
 
-def _foreign(state: Partition, decoded: Decoded, *, rows: Ints) -> Ints:
-    """Return the partition each record belongs to if it is another one, else −1."""
-    foreign = np.full(len(rows), -1, np.int64)
-    known, _ = state.activity.find(decoded.account[rows], accounts=[decoded.accounts[row] for row in rows.tolist()])
-    for where in np.flatnonzero((known < 0) & (decoded.code[rows] != Code.DEAD)).tolist():
-        account = decoded.accounts[int(rows[where])].encode()
-        target = partition_of(account, partitions=state.partitions)
+def _foreign(state: Partition, accounts: Sequence[str], *, unknown: Flags) -> Ints:
+    """Return the partition each record belongs to if it is another one, else −1; known accounts belong here."""
+    foreign = np.full(len(accounts), -1, np.int64)
+    for where in np.flatnonzero(unknown).tolist():
+        target = partition_of(accounts[where].encode(), partitions=state.partitions)
         foreign[where] = target if target != state.partition else -1
     return foreign
 
 
-def _accounts(state: Partition, decoded: Decoded, *, rows: Ints) -> Ints:
-    """Return the account row of each event, making rows for new accounts in log order."""
-    texts = [decoded.accounts[row] for row in rows.tolist()]
-    found, hashes = state.activity.find(decoded.account[rows], accounts=texts)
+def _new_accounts(state: Partition, accounts: Sequence[str], *, hashes: Hashes) -> Ints:
+    """Make rows for accounts not known before, in log order, and return the row of each event."""
+    found, hashes = np.full(len(accounts), -1, np.int64), hashes.copy()
     while (missing := np.flatnonzero(found < 0)).size:
         _, first = np.unique(hashes[missing], return_index=True)
         new = np.sort(missing[first])
-        state.activity.add_accounts([texts[where] for where in new.tolist()], hashes=hashes[new])
+        state.activity.add_accounts([accounts[where] for where in new.tolist()], hashes=hashes[new])
         state.episodes.columns.add(len(new))
-        found, hashes = state.activity.find(decoded.account[rows], accounts=texts)
+        found, hashes = state.activity.find(hashes, accounts=accounts)
     return found
 
 
@@ -221,16 +221,16 @@ def _apply(state: Partition, decoded: Decoded, *, rows: Ints, accounts: Ints) ->
     key_features = state.bundle.scorecard.key_features if state.bundle else ()
     if key_features:
         signals = {name: state.activity.feature(name) for name in key_features}
-        names = decoded.names
         for where in np.flatnonzero(code == Code.USAGE).tolist():
-            signal[where] = signals.get(names[rows[where]], USAGE)
+            signal[where] = signals.get(decoded.envelopes[rows[where]].data.name, USAGE)
     state.activity.fold(
         Applied(account=accounts, at=decoded.at[rows], code=code, signal=signal, user=decoded.user[rows])
     )
     is_fact = np.flatnonzero(code == Code.FACT)
     facts = [
-        Told(int(accounts[where]), int(decoded.at[row]), decoded.ids[row], decoded.sources[row], decoded.facts[row])
+        Told(int(accounts[where]), int(decoded.at[row]), envelope.id, envelope.source, decoded.facts[row])
         for where, row in zip(is_fact, rows[is_fact].tolist(), strict=True)
+        for envelope in (decoded.envelopes[row],)
     ]
     state.facts.apply(facts, activity=state.activity)
 
