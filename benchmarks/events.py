@@ -58,7 +58,9 @@ class Part:
     at: Ints
     received: int
     tick: int
-    """T of the ticks that close the stretch."""
+    """T of the ticks in and after the stretch."""
+    closes: bool
+    """Whether every partition gets a tick at its end."""
 
 
 def history(people: Population, *, end: int, per_account: int, seed: int) -> Iterator[Part]:
@@ -70,11 +72,11 @@ def history(people: Population, *, end: int, per_account: int, seed: int) -> Ite
         accounts = np.concatenate([draw.permutation(count) for _ in range(max(1, per_account // 4))])
         at = start + draw.integers(0, 7 * DAY, len(accounts))
         ids = week * 10**8 + np.arange(len(accounts))
-        yield Part(accounts=accounts, ids=ids, at=at, received=start + 7 * DAY, tick=start + 7 * DAY)
+        yield Part(accounts=accounts, ids=ids, at=at, received=start + 7 * DAY, tick=start + 7 * DAY, closes=True)
 
 
 def live(people: Population, *, events: int, start: int, minutes: int, seed: int) -> Iterator[Part]:
-    """Yield `events` events over some minutes from `start`, a tick of every partition after each 50,000."""
+    """Yield `events` events over some minutes from `start`."""
     draw = np.random.default_rng(seed)
     parts = max(1, events // TICK_EVERY)
     for part in range(parts):
@@ -90,7 +92,7 @@ def live(people: Population, *, events: int, start: int, minutes: int, seed: int
         before = again - draw.integers(1, 1000, len(again))
         for column in (accounts, at, ids):
             column[again] = column[before]
-        yield Part(accounts=accounts, ids=ids, at=at, received=end, tick=end)
+        yield Part(accounts=accounts, ids=ids, at=at, received=end, tick=end, closes=part == parts - 1)
 
 
 def encoded(people: Population, part: Part) -> Iterator[tuple[int, bytes, bytes]]:
@@ -110,17 +112,21 @@ def encoded(people: Population, part: Part) -> Iterator[tuple[int, bytes, bytes]
 
 
 async def write(bootstrap: str, people: Population, parts: Iterator[Part], *, context: int) -> int:
-    """Append parts, each closed by a tick of every partition; return how many records were written."""
+    """Append parts, with a tick in a partition after each 50,000 of its events; return how many records there are."""
     client = producer(bootstrap, linger_ms=5, max_batch_bytes=1 << 17)
-    written = 0
+    written, since = 0, [0] * PARTITIONS
     async with client:
         writer = _Writer(client)
         for part in parts:
             for partition, key, value in encoded(people, part):
                 await writer.add(partition, key=key, value=value)
-            for partition in range(PARTITIONS):
-                await writer.add(partition, key=None, value=tick_record(part.tick, context=context))
-            written += len(part.ids) + PARTITIONS
+                since[partition] += 1
+            tick = tick_record(part.tick, context=context)
+            due = [partition for partition in range(PARTITIONS) if part.closes or since[partition] >= TICK_EVERY]
+            for partition in due:
+                await writer.add(partition, key=None, value=tick)
+                since[partition] = 0
+            written += len(part.ids) + len(due)
         await writer.close()
     return written
 

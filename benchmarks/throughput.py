@@ -1,7 +1,7 @@
 """Measure the scorer's whole job on one core against a loop that only fetches, in the same run.
 
-Design §9, first row: real Kafka and Redis, lz4 events of 350 bytes as the ingest writes them, 200,000 accounts (Zipf)
-with 28 days of history, 1 % duplicates, 10 % late, a tick of every partition after each 50,000 events, every sink on.
+Real Kafka and Redis, events of 350 bytes compressed as the ingest writes them, 200,000 accounts (Zipf) with 28 days of
+history, 1 % duplicates, 10 % late, a tick in a partition after each 50,000 of its events, every sink on.
 A sample of accounts is compared with the oracle. Judge by the ratios: machines differ.
 """
 

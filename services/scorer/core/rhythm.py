@@ -23,6 +23,7 @@ _BITS_OF_BYTE: Final = np.unpackbits(_BYTES, axis=1, bitorder="little").view(np.
 """The eight bits of a byte as eight bytes: adding such words counts eight hours at once (never above 84)."""
 
 Hours = npt.NDArray[np.uint32]
+Hazards = npt.NDArray[np.int32]
 
 
 def deadlines(last: Ints, *, roll: Ints, first_day: Ints, front: Ints, hours: Hours, hazards_to_pass: Ints) -> Ints:
@@ -38,9 +39,10 @@ def deadlines(last: Ints, *, roll: Ints, first_day: Ints, front: Ints, hours: Ho
     q = (1024 * active + _PRIOR_WEEKS * _PRIOR) // (_by_weekday(seen.astype(np.int64), day=day) + _PRIOR_WEEKS)
     q = np.clip(q, _LEAST_Q, _MOST_Q)
     used = _by_weekday(_BITS_OF_BYTE[_three_bytes(bits)], day=day).view(np.uint8).reshape(len(last), 7, 24)
-    used = used.astype(np.int64)
-    weight = 4 * used + used.sum(axis=1, keepdims=True) + 1
-    hazard = _day_hazards()[q][:, :, None] * weight // weight.sum(axis=2, keepdims=True)
+    # 32 bits hold all of it: a day's hazard is below 4.2 million, a weight at most 133
+    used = used.astype(np.int32)
+    weight = 4 * used + used.sum(axis=1, keepdims=True, dtype=np.int32) + 1
+    hazard = _day_hazards()[q][:, :, None] * weight // weight.sum(axis=2, keepdims=True, dtype=np.int32)
     eighths = np.clip(32 * q.sum(axis=1) // 1024, 1, 224)
     moment = _reached(hazard.reshape(len(last), 168), since=local, missing=hazards_to_pass[eighths]) + roll
     bounded: Ints = np.minimum(np.maximum(moment, last + SHORTEST), last + LONGEST)
@@ -55,9 +57,9 @@ def hazard_table(alpha_permille: int) -> tuple[int, ...]:
 
 
 @cache
-def _day_hazards() -> Ints:
+def _day_hazards() -> Hazards:
     """Return −ln(1 − q/1024) in millionths for q 0-1008."""
-    return np.array([_floor(-_MILLION * (1 - Decimal(q) / 1024).ln()) for q in range(_MOST_Q + 1)], np.int64)
+    return np.array([_floor(-_MILLION * (1 - Decimal(q) / 1024).ln()) for q in range(_MOST_Q + 1)], np.int32)
 
 
 def _floor(value: Decimal) -> int:
@@ -83,23 +85,25 @@ def _by_weekday(values: npt.NDArray[np.generic], *, day: Ints) -> npt.NDArray[np
     return np.take_along_axis(weeks, place.reshape(*place.shape, *[1] * (weeks.ndim - 2)), axis=1)
 
 
-def _reached(hazard: Ints, *, since: Ints, missing: Ints) -> Ints:
+def _reached(hazard: Hazards, *, since: Ints, missing: Ints) -> Ints:
     """Return the local moment at which `missing` hazard has accrued since `since`; `hazard` is by hour of the week."""
     rows = np.arange(len(since))
     hour, into = since // HOUR, since % HOUR
     start = (hour // 24 + 3) % 7 * 24 + hour % 24
-    own = hazard[rows, start] * (HOUR - into) // HOUR
-    twice = np.concatenate([np.zeros((len(since), 1), np.int64), hazard, hazard], axis=1).cumsum(axis=1)
-    week = twice[:, 168]
-    left = missing - own
+    rate = hazard[rows, start].astype(np.int64)
+    twice = np.zeros((len(since), 337), np.int32)
+    np.cumsum(hazard, axis=1, out=twice[:, 1:169])
+    twice[:, 169:] = twice[:, 1:169] + twice[:, 168:169]
+    week = twice[:, 168].astype(np.int64)
+    left = missing - rate * (HOUR - into) // HOUR
     weeks = np.maximum(left - 1, 0) // week
     left_in_week = left - weeks * week
-    base = twice[rows, start + 1]
-    place = (twice[:, 1:] - base[:, None] >= left_in_week[:, None]) & (np.arange(336) > start[:, None])
-    whole = np.argmax(place, axis=1)
-    before = twice[rows, whole] - base
+    base = twice[rows, start + 1].astype(np.int64)
+    wanted = np.maximum(base + left_in_week, 0).astype(np.int32)
+    whole = np.minimum(np.count_nonzero(twice[:, 1:] < wanted[:, None], axis=1), 335)
+    before = twice[rows, whole].astype(np.int64) - base
     in_hour = -((before - left_in_week) * HOUR // np.maximum(hazard[rows, whole % 168], 1))
     later = (hour + weeks * 168 + whole - start) * HOUR + in_hour
-    in_own = since - (-missing * HOUR // np.maximum(hazard[rows, start], 1))
+    in_own = since - (-missing * HOUR // np.maximum(rate, 1))
     moment: Ints = np.where(left <= 0, in_own, later)
     return moment

@@ -32,7 +32,7 @@ from shared.contracts.partition import partition_of
 
 TICK_LEAD: Final = 5_000
 EVENT_LEAD: Final = 300_000
-SLICE: Final = 4096
+SLICE: Final = 2048
 """Accounts evaluated at once: keeps the working arrays of an evaluation to some tens of megabytes."""
 _AT_ANY_AGE: Final = (Code.FACT, Code.KEPT_AT_ANY_AGE, Code.OUTCOME)
 _SIGNALS: Final = np.array([LOGIN, USAGE, OUTCOME, TICKET])
