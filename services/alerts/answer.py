@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
 
-_CODES: Final[Mapping[int, str]] = {404: "not_found", 405: "method_not_allowed"}
+_CODES: Final[Mapping[int, str]] = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):

@@ -133,7 +133,7 @@ def router(api: Api) -> APIRouter:
         """Return one alert with its reasons and deliveries."""
         return answer(_view(_alert(api, alert_id)))
 
-    @routes.post("/alerts/{alert_id}/ack", status_code=202, responses=_answers(Accepted, 404, 409, status=202))
+    @routes.post("/alerts/{alert_id}/ack", status_code=202, responses=_answers(Accepted, 404, 409, 413, status=202))
     async def acknowledge(
         alert_id: str,
         key: Annotated[KeyRecord, Depends(acts)],
@@ -228,6 +228,7 @@ _MEANING: Final = {
     403: "The key lacks the scope",
     404: "There is no such thing",
     409: "The alert is not open any more",
+    413: "The body is too large",
     422: "A parameter or the body is not as described",
     503: "Not ready, or Redis or Kafka is away; safe to repeat",
 }

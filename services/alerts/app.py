@@ -22,10 +22,11 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from services.alerts.answer import Refused, install_errors
 from services.alerts.api import Api, router
+from services.alerts.body_limit import BodyLimit
 from services.alerts.book import Book
 from services.alerts.channels.channel import Channel
 from services.alerts.channels.mail import MailChannel, SmtpServer
-from services.alerts.channels.slack import TIMEOUT_S, SlackChannel
+from services.alerts.channels.slack import TIMEOUT_S, SlackChannel, slack_session
 from services.alerts.configuration import Configuration
 from services.alerts.consumer import Intake, Names, consume
 from services.alerts.core.routing import ChannelName
@@ -124,6 +125,7 @@ def http_app(api: Api, ready: Ready, *, registry: CollectorRegistry = REGISTRY, 
     install_errors(app)
     app.include_router(router(api))
     app.include_router(ops_router(ready, registry=registry))
+    app.add_middleware(BodyLimit)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]  # FastAPI's own way to do it
     return app
 
@@ -150,9 +152,7 @@ async def work(alerts: Alerts, metrics: Metrics, producer: AIOKafkaProducer) -> 
     )
     metrics.active.set(1)
     try:
-        # slack_sdk heeds its own timeout only in sessions it makes itself
-        patience = aiohttp.ClientTimeout(total=TIMEOUT_S)
-        async with aiohttp.ClientSession(timeout=patience) as session, asyncio.TaskGroup() as group:
+        async with slack_session() as session, asyncio.TaskGroup() as group:
             post = Post(
                 channels=channels(told, alerts.configuration, session),
                 background=alerts.configuration.background,

@@ -106,7 +106,7 @@ async def _bury(record: Record, error: str, intake: Intake) -> None:
 
 
 async def _assign(consumer: AIOKafkaConsumer, intake: Intake) -> None:
-    """Take every partition, each from the committed offset, or from its beginning at the first start."""
+    """Take every partition, each from the committed offset, or from its beginning if that is gone or was never."""
     tps = [
         TopicPartition(name, number)
         for name in (intake.names.risk, intake.names.commands)
@@ -116,5 +116,4 @@ async def _assign(consumer: AIOKafkaConsumer, intake: Intake) -> None:
     committed = {tp: await consumer.committed(tp) for tp in tps}
     consumer.assign(tps)
     for tp in tps:  # no await since assign: aiokafka would look for offsets by itself, find none and stand still
-        offset = committed[tp]
-        consumer.seek(tp, beginnings[tp] if offset is None else offset)
+        consumer.seek(tp, max(beginnings[tp], committed[tp] or 0))

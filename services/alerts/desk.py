@@ -46,13 +46,14 @@ class Surroundings:
 class Desk:
     """The alerts of all accounts in memory, with `churn.alerts.v1` as their record.
 
-    A change is made in memory at once and durable when `keep` returns; nothing is sent to a person before that.
+    A change is made in memory at once and durable when `keep` returns; whoever tells a person awaits `secure` first.
     """
 
     def __init__(self, alerts: Mapping[str, Alert], around: Surroundings) -> None:
         self._alerts = dict(alerts)
         self._around = around
         self._order = asyncio.Lock()
+        self._unkept: set[str] = set()
 
     def hear(self, transition: Transition, position: Position) -> str | None:
         """Take a transition; return the account if its alert changed."""
@@ -64,15 +65,30 @@ class Desk:
         return self._took(command.account, obey(self._alerts.get(command.account), command, position=position))
 
     async def keep(self, accounts: Iterable[str]) -> None:
-        """Make the alerts of these accounts durable as they are now. Raises Fenced, KafkaError."""
-        sent = []
-        for account in dict.fromkeys(accounts):
-            async with self._order:  # snapshots of one account reach the log in the order they were taken
-                if not self._around.may_write():
-                    raise Fenced("suspended longer than the group waits")
-                value = msgspec.json.encode(self._alerts[account])
-                sent.append(await self._around.producer.send(self._around.topic, value, key=account.encode()))
-        await asyncio.gather(*sent)
+        """Make the alerts of these accounts durable as they are now. Raises Fenced, KafkaError.
+
+        Cancelled, it ends only when Kafka has answered: the process elected next must not read the log before.
+        """
+        taken: dict[str, Alert] = {}
+        sent: list[asyncio.Future[object]] = []
+        try:
+            for account in dict.fromkeys(accounts):
+                async with self._order:  # snapshots of one account reach the log in the order they were taken
+                    self._check_fence()
+                    taken[account] = self._alerts[account]
+                    value = msgspec.json.encode(taken[account])
+                    sent.append(await self._around.producer.send(self._around.topic, value, key=account.encode()))
+            await asyncio.shield(asyncio.gather(*sent))
+        except asyncio.CancelledError:
+            await asyncio.gather(*sent, return_exceptions=True)
+            raise
+        self._unkept -= {account for account, alert in taken.items() if self._alerts[account] is alert}
+
+    async def secure(self, account: str) -> None:
+        """Return when what an account's alerts intend is durable and we may act on it. Raises Fenced, KafkaError."""
+        while account in self._unkept:
+            await self.keep([account])
+        self._check_fence()
 
     def jobs(self, account: str) -> Iterator[Job]:
         """Yield the deliveries of an account's alerts that owe something."""
@@ -108,6 +124,7 @@ class Desk:
         if reason is not None:
             now = self._around.now_ms()
             changed = with_fallback(changed, after, routes=self._around.routes, note=reason, now=now)
+            self._unkept.add(job.account)
         self._put(job, changed)
         await self.keep([job.account])
 
@@ -123,7 +140,12 @@ class Desk:
             metrics.alerts.labels(alert.state).inc()
         planned = plan(before, alert, decision, outcome=folded.outcome, now=self._around.now_ms())
         self._alerts[account] = planned
+        self._unkept.add(account)
         return account
+
+    def _check_fence(self) -> None:
+        if not self._around.may_write():
+            raise Fenced("suspended longer than the group waits")
 
     def _alert(self, job: Job) -> Alert | None:
         current = self._alerts.get(job.account)

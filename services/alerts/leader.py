@@ -9,30 +9,36 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 
 SESSION_S: Final = 10.0
+HEARTBEAT_S: Final = SESSION_S / 4
 BEAT_S: Final = 0.5
+LIMIT_S: Final = SESSION_S - HEARTBEAT_S - BEAT_S
+"""A pause may begin just before a heartbeat is due: the group counts its session from the heartbeat before."""
 POLL_MS: Final = 500
 
 
 class Watch:
     """Notice that this process was suspended: a frozen process can't know that another was elected meanwhile."""
 
-    def __init__(self, clock_s: Callable[[], float], *, limit_s: float = SESSION_S) -> None:
+    def __init__(self, clock_s: Callable[[], float], *, limit_s: float = LIMIT_S) -> None:
         self._clock_s = clock_s
         self._limit_s = limit_s
-        self._alive_at = clock_s()
+        self._alive_at: float | None = None
         self._fenced = False
 
     def sure(self) -> bool:
-        """Return whether no pause since the start was long enough for another process to be elected."""
+        """Return whether the watch is kept and no pause in it was long enough for another process to be elected."""
+        if self._alive_at is None:
+            return False
         self._fenced = self._fenced or self._clock_s() - self._alive_at > self._limit_s
         return not self._fenced
 
     async def beat(self) -> None:
-        """Keep the watch until cancelled."""
+        """Keep the watch until cancelled. It begins now: however long a start takes, it suspends nobody."""
+        self._alive_at = self._clock_s()
         while True:
+            await asyncio.sleep(BEAT_S)
             if self.sure():
                 self._alive_at = self._clock_s()
-            await asyncio.sleep(BEAT_S)
 
 
 class Election(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka publishes no types
@@ -50,7 +56,7 @@ class Election(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka pub
             enable_auto_commit=False,
             auto_offset_reset="latest",
             session_timeout_ms=int(SESSION_S * 1000),
-            heartbeat_interval_ms=int(SESSION_S * 1000 / 4),
+            heartbeat_interval_ms=int(HEARTBEAT_S * 1000),
         )
         consumer.subscribe([topic], listener=self)
         await consumer.start()

@@ -1,7 +1,6 @@
 """Bring deliveries to their providers: a line for each target, so that one that fails delays no other."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -42,15 +41,20 @@ class Post:
 
 
 class Outbox:
-    """Deliver what the desk says is owed. Lines run in the given task group and end when they are empty."""
+    """Deliver what the desk says is owed. Lines run in the given task group and end when they are empty.
+
+    A line holds its jobs in the order of their turns: a dict, so that a storm's thousands are found at once.
+    """
 
     def __init__(self, desk: Desk, post: Post, group: asyncio.TaskGroup) -> None:
         self._desk = desk
         self._post = post
         self._group = group
-        self._lines: dict[Line, deque[Job]] = {}
+        self._lines: dict[Line, dict[Job, None]] = {}
         self._next_call: dict[Line, float] = {}
         self._uncertain: set[Job] = set()
+        for channel in ChannelName:
+            post.metrics.waiting.labels(channel).set(0)  # whatever this process left when it was active before
 
     def resume(self) -> None:
         """Offer everything owed at start: each of these calls may have been made by a process that died in it."""
@@ -63,30 +67,31 @@ class Outbox:
         for job in self._desk.jobs(account):
             line = (job.channel, job.target)
             if line not in self._lines:
-                self._lines[line] = deque()
+                self._lines[line] = {}
                 self._group.create_task(self._serve(line), name=f"deliver {job.channel}")
             if job not in self._lines[line]:
-                self._lines[line].append(job)
-                self._waiting(job.channel)
+                self._lines[line][job] = None
+                self._post.metrics.waiting.labels(job.channel).inc()
 
     async def _serve(self, line: Line) -> None:
         jobs, failures = self._lines[line], 0
         loop = asyncio.get_running_loop()
         while jobs:
             await asyncio.sleep(self._next_call.get(line, 0.0) - loop.time())
-            job = jobs[0]
+            job = next(iter(jobs))
             problem = await self._attempt(job)
             failures = failures + 1 if problem else 0
             wait = self._wait_s(problem, failures) if problem else self._post.pace.between_s
             self._next_call[line] = loop.time() + wait
+            del jobs[job]
             if self._desk.find(job) is None:
-                jobs.remove(job)
+                self._post.metrics.waiting.labels(job.channel).dec()
             else:
-                jobs.rotate(-1)  # one message a provider chokes on must not stop those behind it
-            self._waiting(job.channel)
+                jobs[job] = None  # at the end: one message a provider chokes on must not stop those behind it
         del self._lines[line]
 
     async def _attempt(self, job: Job) -> ChannelProblem | None:
+        await self._desk.secure(job.account)
         found = self._desk.find(job)
         if found is None:
             return None
@@ -151,10 +156,6 @@ class Outbox:
 
     def _count(self, channel: ChannelName, call: Call) -> None:
         self._post.metrics.calls.labels(channel, call).inc()
-
-    def _waiting(self, channel: str) -> None:
-        waiting = sum(len(jobs) for (name, _), jobs in self._lines.items() if name == channel)
-        self._post.metrics.waiting.labels(channel).set(waiting)
 
 
 def _done(delivery: Delivery, *, order: Order, receipt: Receipt) -> Delivery:

@@ -17,7 +17,7 @@ class ScorerSettings(ServiceSettings):
     scorer_instance: str = Field(
         "", description="Name of this scorer within its group, kept over restarts; empty: a restart rebalances"
     )
-    scorer_poll_records: int = Field(5000, ge=1, le=100_000, description="Most events the scorer takes in one step")
+    scorer_poll_records: int = Field(10_000, ge=1, le=100_000, description="Most events the scorer takes in one step")
     scorer_session_s: float = Field(10.0, ge=6, le=300, description="Seconds of silence until a scorer counts as dead")
     scorer_tick_s: float = Field(1.0, ge=0.05, le=60, description="Fewest seconds between two ticks of a partition")
     scorer_ticks: bool = Field(

@@ -1,6 +1,7 @@
 """Tell alerts in Slack: one message an alert, edited in place, with thread replies where an edit is not enough."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from types import SimpleNamespace
 from typing import Any, Final
 
 import aiohttp
@@ -22,6 +23,16 @@ _TRANSIENT: Final = frozenset(
     {"ratelimited", "internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org"}
 )
 _GONE: Final = frozenset({"message_not_found", "thread_not_found"})
+
+
+def slack_session() -> aiohttp.ClientSession:
+    """Return a session for calls to Slack: it keeps their time, and no call leaves the host we were told.
+
+    slack_sdk heeds its own timeout only in sessions it makes itself, and offers no way to refuse redirects.
+    """
+    trace = aiohttp.TraceConfig()
+    trace.on_request_redirect.append(_refuse_redirect)
+    return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_S), trace_configs=[trace])
 
 
 class SlackChannel:
@@ -177,6 +188,16 @@ class SlackChannel:
         if not isinstance(data, dict) or data.get("ok") is not True:
             raise uncertain("the answer is not Slack's")
         return data
+
+
+class Redirected(aiohttp.ClientError):
+    """Slack doesn't redirect: something else answered, and what we say is not for whomever it names."""
+
+
+async def _refuse_redirect(
+    _session: aiohttp.ClientSession, _context: SimpleNamespace, sent: aiohttp.TraceRequestRedirectParams
+) -> None:
+    raise Redirected(f"redirected by {sent.url.host}")
 
 
 class _Gone(ChannelProblem):

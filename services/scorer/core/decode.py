@@ -45,14 +45,14 @@ class Code(IntEnum):
     DEAD = 8
 
 
-class Data(msgspec.Struct):
+class Data(msgspec.Struct, gc=False):
     """What the scorer reads of an event's data."""
 
     user: str | None = None
     name: str | None = None
 
 
-class Envelope(msgspec.Struct):
+class Envelope(msgspec.Struct, gc=False):
     """What the scorer reads of a record; absent fields are empty."""
 
     specversion: str = "1.0"
