@@ -112,7 +112,8 @@ def _fold(state: Partition, lines: Sequence[bytes], *, times: npt.NDArray[np.int
 
 
 def _moment(state: Partition, at: int, *, bundle: CompiledBundle) -> Moment:
-    features = features_at(at, rows=np.arange(state.accounts), activity=state.activity, bundle=bundle)
+    rows = np.arange(state.accounts)
+    features = features_at(np.full(len(rows), at), rows=rows, activity=state.activity, bundle=bundle)
     known = np.flatnonzero(~features.ended & (features.values["tenure_days"] != MISSING))
     columns = [np.where(v == MISSING, np.nan, v)[known] for v in (features.values[name] for name in FEATURES)]
     names = [state.activity.names.text(row).decode() for row in known.tolist()]

@@ -126,14 +126,14 @@ def decode(values: Sequence[bytes | None], *, seed: int) -> Decoded:
         code=np.array(codes, np.int8),
         at=parse_times([envelope.time for envelope in envelopes]),
         id=_id_hashes(envelopes, seed=seed),
-        account=_hashes([envelope.subject for envelope in envelopes], seed=seed),
-        user=_hashes([envelope.data.user or "" for envelope in envelopes], seed=seed),
+        account=hashes_of([envelope.subject for envelope in envelopes], seed=seed),
+        user=hashes_of([envelope.data.user or "" for envelope in envelopes], seed=seed),
         envelopes=envelopes,
         facts={row: slow.fact for row, slow in careful.items() if slow.fact is not None},
         contexts={row: slow.context for row, slow in careful.items() if slow.code is Code.TICK},
         dead={row: (slow.reason, slow.detail) for row, slow in careful.items() if slow.reason is not None},
     )
-    decoded.user[decoded.user == _hashes([""], seed=seed)] = 0
+    decoded.user[decoded.user == hashes_of([""], seed=seed)] = 0
     _refuse_bad_times(decoded)
     return decoded
 
@@ -238,7 +238,8 @@ def _dead(reason: Reason, detail: str) -> _Slow:
     return _Slow(Code.DEAD, _NOTHING, reason=reason, detail=detail)
 
 
-def _hashes(texts: Sequence[str], *, seed: int) -> Hashes:
+def hashes_of(texts: Sequence[str], *, seed: int) -> Hashes:
+    """Return the keyed hash (xxh3 with the deployment's seed) of each text, never 0."""
     digest = xxhash.xxh3_64_intdigest
     hashes = np.array([digest(text.encode(), seed) for text in texts], np.uint64)
     hashes[hashes == 0] = 1

@@ -4,13 +4,10 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
-import numpy as np
-
 from services.scorer.checkpoint import NO_CYCLE, Budget, Cycles, Loaded, _first_of_last_cycle
 from services.scorer.core import chunks
-from services.scorer.core.decode import account_hash
+from services.scorer.core.decode import hashes_of
 from services.scorer.core.step import Partition
-from services.scorer.core.table import Hashes
 from tests.support.fake_core import as_any
 
 
@@ -40,15 +37,11 @@ class Log:
 def partition_with(accounts: int) -> Partition:
     state = Partition.empty(partition=0, partitions=1, seed=7)
     names = [f"a{number}" for number in range(accounts)]
-    _, hashes = state.activity.find(_hashes(names, state), accounts=names)
+    _, hashes = state.activity.find(hashes_of(names, seed=state.seed), accounts=names)
     state.activity.add_accounts(names, hashes=hashes)
     state.episodes.columns.add(accounts)
     state.position = 10
     return state
-
-
-def _hashes(names: list[str], state: Partition) -> Hashes:
-    return np.array([account_hash(name, seed=state.seed) for name in names], np.uint64)
 
 
 async def at_once(_position: int) -> None:
