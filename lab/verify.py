@@ -57,11 +57,12 @@ async def verify() -> None:
     print(f"{records} records: " + ", ".join(f"{n} {fate}" for fate, n in sorted(verdict.fates.items())))
     for difference in verdict.differences[:SHOWN]:
         print(f"{difference.account}: {difference.what} differs, first at {difference.at}")
-    if verdict.differences:
-        sys.exit(f"churnwatch: {len(verdict.differences)} differences over {verdict.accounts} accounts")
-    print(f"all {verdict.accounts} accounts are as the log says")
+    differing = len({difference.account for difference in verdict.differences})
+    print(f"accounts compared: {verdict.accounts}, differing: {differing}")
     if verdict.behind:
         print(f"{verdict.behind} of them have later ticks in the log that redis did not show yet")
+    if differing:
+        sys.exit("churnwatch: redis or the published topics say something else than the log")
 
 
 async def compare(kafka: str, redis: "Redis") -> Verdict:

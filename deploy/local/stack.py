@@ -111,9 +111,11 @@ def up(settings: LocalSettings) -> None:
         kafka = settings.kafka or _kafka(settings)
         redis = settings.redis or _redis(settings)
         asyncio.run(_topics(kafka))
-        environment = _environment(settings, kafka=kafka, redis=redis)
-        for part in parts(settings):
-            _part(part, settings=settings, environment=environment)
+        told = environment(settings, kafka=kafka, redis=redis)
+        missing = [part for part in parts(settings) if not _is_up(settings, part.name)]
+        started = [(part, _part(part, settings=settings, environment=told)) for part in missing]
+        for part, server in started:
+            server.wait_until(answers(part), timeout_s=READY_TIMEOUT_S)
     except BaseException:
         end_all(run, keep=before)
         raise
@@ -132,7 +134,7 @@ def down(settings: LocalSettings) -> None:
 def reset(settings: LocalSettings) -> None:
     """End the stack and remove its events, alerts, mail and logs; the secrets and a Kafka of your own stay."""
     down(settings)
-    for name in ("kafka", "redis", "slack", "mail", "logs", "run"):
+    for name in ("kafka", "redis", "slack", "mail", "scorer", "logs", "run"):
         shutil.rmtree(settings.data / name, ignore_errors=True)
     print(f"emptied {settings.data}; its secrets stay")
     if settings.kafka:
@@ -167,9 +169,7 @@ def _start(name: str, server: LocalKafka | LocalRedis, *, run: Path) -> None:
     remember(run, name=name, pid=server.pid)
 
 
-def _part(part: Part, *, settings: LocalSettings, environment: Mapping[str, str]) -> None:
-    if _is_up(settings, part.name):
-        return
+def _part(part: Part, *, settings: LocalSettings, environment: Mapping[str, str]) -> Server:
     print(f"starting {part.name}")
     claim_port(part.port, variable=part.variable)
     server = Server(
@@ -179,11 +179,13 @@ def _part(part: Part, *, settings: LocalSettings, environment: Mapping[str, str]
         tethered=False,
     )
     remember(settings.data / "run", name=part.name, pid=server.pid)
-    server.wait_until(_probe(part), timeout_s=READY_TIMEOUT_S)
+    return server
 
 
-def _probe(part: Part) -> Callable[[], bool]:
-    def answers() -> bool:
+def answers(part: Part) -> Callable[[], bool]:
+    """Return what tells whether the part is ready."""
+
+    def is_ready() -> bool:
         if not part.has_readyz:
             return port_is_open(part.port)
         try:
@@ -192,7 +194,7 @@ def _probe(part: Part) -> Callable[[], bool]:
         except (urllib.error.URLError, OSError):
             return False
 
-    return answers
+    return is_ready
 
 
 def _is_up(settings: LocalSettings, name: str) -> bool:
@@ -207,7 +209,8 @@ async def _topics(kafka: str) -> None:
         print(f"created {len(created)} topics")
 
 
-def _environment(settings: LocalSettings, *, kafka: str, redis: str) -> Mapping[str, str]:
+def environment(settings: LocalSettings, *, kafka: str, redis: str) -> Mapping[str, str]:
+    """Return what every part is told."""
     return {
         "CHURNWATCH_KAFKA": kafka,
         "CHURNWATCH_REDIS": redis,
