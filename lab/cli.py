@@ -7,7 +7,7 @@ from importlib.metadata import version
 import redis.exceptions
 from cyclopts import App
 
-from lab import keys, simulate_command, stack, topics, train_command, verify
+from lab import keys, simulate_command, stack, topics, verify
 from lab.trouble import Trouble
 from shared.kafka import KafkaProblem, KafkaUnavailable
 
@@ -22,7 +22,10 @@ app.command(stack.up)
 app.command(stack.down)
 app.command(verify.verify)
 app.command(simulate_command.simulate)
-app.command(train_command.train_model, name="train")
+# by name: only this command waits for scikit-learn
+app.command(
+    "lab.train_command:train_model", name="train", help="Fit the chance that an account churns within a horizon."
+)
 
 
 @app.command(name="version")

@@ -29,6 +29,7 @@ async def create(
     scope: Annotated[list[keys.Scope] | None, Parameter(consume_multiple=True)] = None,
     mode: keys.Mode = keys.Mode.LIVE,
     url: str = "http://127.0.0.1:8801",
+    api_url: str = "http://127.0.0.1:8803",
 ) -> None:
     """Make a key and show it, once, with code to paste.
 
@@ -42,6 +43,8 @@ async def create(
         Events of a test key are judged and answered, and never kept.
     url
         Where the ingest is reached from the app.
+    api_url
+        Where the API for accounts and alerts is reached.
     """
     settings = load(KeySettings)
     scopes = scope or [keys.Scope.INGEST]
@@ -51,9 +54,11 @@ async def create(
     except keys.BadSource as fault:
         raise Trouble(str(fault)) from None
     await _publish(settings.kafka, record)
-    print(f"URL  {url}\nkey  {key}\n\nIt is shown this once; kept is only its hash, under the id {record.id}.")
+    print(f"key  {key}\n\nIt is shown this once; kept is only its hash, under the id {record.id}.")
     if keys.Scope.INGEST in scopes:
-        print(_to_paste(url=url, key=key))
+        print(_to_send(url=url, key=key))
+    if keys.Scope.READ in scopes:
+        print(_to_read(url=api_url, key=key))
 
 
 @app.command(name="list")
@@ -93,31 +98,43 @@ async def _publish(kafka: str, record: keys.KeyRecord) -> None:
         await sender.stop()
 
 
-def _to_paste(*, url: str, key: str) -> str:
+def _to_read(*, url: str, key: str) -> str:
+    return f"""
+Accounts, the worst health first, and alerts:
+
+    curl {url}/v1/accounts -H 'Authorization: Bearer {key}'
+    curl {url}/v1/alerts -H 'Authorization: Bearer {key}'
+"""
+
+
+def _to_send(*, url: str, key: str) -> str:
     basic = base64.b64encode(f"{key}:".encode()).decode()
     return f"""
+Send events to {url}. Each of these gives one message about the account globex; another payment that fails gives
+no second one while that alert is open.
+
 Python (pip install segment-analytics-python):
 
     import segment.analytics as analytics
     analytics.write_key = "{key}"
     analytics.host = "{url}"
-    analytics.group("user-1", "acme", {{"name": "Acme", "owner": "you@example.com", "arr": 12000}})
-    analytics.track("user-1", "Payment Failed", context={{"groupId": "acme"}})
+    analytics.group("user-1", "globex", {{"name": "Globex", "owner": "you@example.com", "arr": 12000}})
+    analytics.track("user-1", "Payment Failed", context={{"groupId": "globex"}})
     analytics.flush()
 
 Node (npm install @segment/analytics-node):
 
     import {{ Analytics }} from "@segment/analytics-node"
     const analytics = new Analytics({{ writeKey: "{key}", host: "{url}" }})
-    analytics.group({{ userId: "user-1", groupId: "acme", traits: {{ name: "Acme", owner: "you@example.com" }} }})
-    analytics.track({{ userId: "user-1", event: "Payment Failed", context: {{ groupId: "acme" }} }})
+    analytics.group({{ userId: "user-1", groupId: "globex", traits: {{ name: "Globex", owner: "you@example.com" }} }})
+    analytics.track({{ userId: "user-1", event: "Payment Failed", context: {{ groupId: "globex" }} }})
     await analytics.closeAndFlush()
 
 curl:
 
     curl {url}/v1/batch -H 'Authorization: Basic {basic}' -H 'Content-Type: application/json' -d '{{"batch": [
-      {{"type": "group", "messageId": "try-1", "userId": "user-1", "groupId": "acme",
-       "traits": {{"name": "Acme", "owner": "you@example.com", "arr": 12000}}}},
+      {{"type": "group", "messageId": "try-1", "userId": "user-1", "groupId": "globex",
+       "traits": {{"name": "Globex", "owner": "you@example.com", "arr": 12000}}}},
       {{"type": "track", "messageId": "try-2", "userId": "user-1", "event": "Payment Failed",
-       "context": {{"groupId": "acme"}}}}]}}'
+       "context": {{"groupId": "globex"}}}}]}}'
 """
