@@ -110,8 +110,8 @@ Accounts, the worst health first, and alerts:
 def _to_send(*, url: str, key: str) -> str:
     basic = base64.b64encode(f"{key}:".encode()).decode()
     return f"""
-Send events to {url}. Each of these gives one message about the account globex; another payment that fails gives
-no second one while that alert is open.
+Send events to {url}. Each of these gives one message about the account globex;
+another payment that fails gives no second one while that alert is open.
 
 Python (pip install segment-analytics-python):
 
