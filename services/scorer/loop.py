@@ -19,8 +19,9 @@ from services.scorer import metrics
 from services.scorer.checkpoint import Activity, Cycles, Loaded
 from services.scorer.context import Context, named_context
 from services.scorer.core.batch import Batch
+from services.scorer.core.fates import Fate
 from services.scorer.core.publish import GENERATION, HealthRow
-from services.scorer.core.step import Fate, Outputs, Partition, last_healths, step
+from services.scorer.core.step import Outputs, Partition, last_healths, step
 from services.scorer.eventlog import EventLog
 from services.scorer.fence import Exit, Fence, end_process
 from services.scorer.lane import Decided, Lane

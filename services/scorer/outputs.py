@@ -19,8 +19,9 @@ from aiokafka.errors import MessageSizeTooLargeError
 from services.scorer import metrics
 from services.scorer.core.batch import Batch
 from services.scorer.core.decode import Reason
+from services.scorer.core.fates import Dead, Moved
 from services.scorer.core.publish import Record
-from services.scorer.core.step import Dead, Moved, Outputs
+from services.scorer.core.step import Outputs
 from shared.contracts.events import MOVED_HEADER
 from shared.contracts.topics import DEAD_LETTERS, EVENTS, RISK, SCORES
 from shared.dead_letters import Cause, Source, dead_letter

@@ -7,8 +7,9 @@ import numpy as np
 
 from services.scorer.core.batch import Batch
 from services.scorer.core.decode import Reason
+from services.scorer.core.fates import Dead
 from services.scorer.core.publish import HealthRow, Record
-from services.scorer.core.step import Dead, Outputs, Partition
+from services.scorer.core.step import Outputs, Partition
 
 
 def fake_step(state: Partition, batch: Batch, *, bundle_at: Callable[[int], Any]) -> Outputs:  # noqa: ARG001

@@ -3,17 +3,17 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
 from services.scorer.core.activity import LOGIN, OUTCOME, TICKET, USAGE, Activity, Applied
 from services.scorer.core.batch import Batch
 from services.scorer.core.bundle import CompiledBundle
-from services.scorer.core.days import DAY, HORIZON
+from services.scorer.core.days import DAY
 from services.scorer.core.decode import Code, Decoded, Reason, decode
 from services.scorer.core.facts import Facts, Told
+from services.scorer.core.fates import TICK_LEAD, Dead, Fate, Moved, homes_of, sort_out
 from services.scorer.core.features import MISSING, Flags, features_at
 from services.scorer.core.publish import (
     Evaluation,
@@ -27,41 +27,10 @@ from services.scorer.core.scorecard import bands_of, health_of
 from services.scorer.core.seen import Seen
 from services.scorer.core.table import Hashes, Ints
 from services.scorer.core.transitions import transitions
-from shared.contracts.events import MOVED_HEADER
-from shared.contracts.partition import partition_of
 
-TICK_LEAD: Final = 5_000
-EVENT_LEAD: Final = 300_000
 SLICE: Final = 2048
 """Accounts evaluated at once: keeps the working arrays of an evaluation to some tens of megabytes."""
-_AT_ANY_AGE: Final = (Code.FACT, Code.KEPT_AT_ANY_AGE, Code.OUTCOME)
 _SIGNALS: Final = np.array([LOGIN, USAGE, OUTCOME, TICKET])
-
-
-class Fate(StrEnum):
-    """What became of a record; each has exactly one."""
-
-    APPLIED = "applied"
-    DUPLICATE = "duplicate"
-    DEAD = "dead"
-    MOVED = "moved"
-    TICK = "ticks"
-
-
-class Dead(NamedTuple):
-    """A record that is dead-lettered: its row in the batch and why."""
-
-    offset: int
-    reason: Reason
-    detail: str
-    row: int
-
-
-class Moved(NamedTuple):
-    """A record that lay in the wrong partition: its row in the batch and where it belongs."""
-
-    partition: int
-    row: int
 
 
 @dataclass(slots=True)
@@ -152,8 +121,13 @@ def _fold(state: Partition, batch: Batch, decoded: Decoded, *, rows: Ints, hours
     state.pending = True
     texts = [decoded.envelopes[row].subject for row in rows.tolist()]
     found, hashes = state.activity.find(decoded.account[rows], accounts=texts)
-    foreign = _foreign(state, texts, unknown=(found < 0) & (decoded.code[rows] != Code.DEAD))
-    alive = _bury(state, batch, decoded, rows=rows, foreign=foreign, outputs=outputs)
+    unknown = np.flatnonzero((found < 0) & (decoded.code[rows] != Code.DEAD)).tolist()
+    homes = homes_of(texts, unknown=unknown, partition=state.partition, partitions=state.partitions)
+    alive, dead, moved = sort_out(batch, decoded, rows=rows, homes=homes, clock=state.clock)
+    outputs.dead += dead
+    outputs.moved += moved
+    state.counts[Fate.DEAD] += len(dead)
+    state.counts[Fate.MOVED] += len(moved)
     repeats = state.seen.duplicates(
         decoded.id[rows[alive]], offsets=batch.offsets[rows[alive]], hours=hours[rows[alive]]
     )
@@ -164,43 +138,6 @@ def _fold(state: Partition, batch: Batch, decoded: Decoded, *, rows: Ints, hours
     found[new] = _new_accounts(state, [texts[where] for where in new.tolist()], hashes=hashes[new])
     fresh = applied[batch.offsets[rows[applied]] > state.activity.accounts["upto"][found[applied]]]
     _apply(state, decoded, rows=rows[fresh], accounts=found[fresh])
-
-
-def _bury(state: Partition, batch: Batch, decoded: Decoded, *, rows: Ints, foreign: Ints, outputs: Outputs) -> Ints:
-    """Dead-letter and move what must be, and return the positions in `rows` of what remains."""
-    at, ts, code = decoded.at[rows], batch.timestamps[rows], decoded.code[rows]
-    dead = code == Code.DEAD
-    here = ~dead & (foreign < 0)
-    in_future = here & (at > ts + EVENT_LEAD)
-    too_late = np.zeros(len(rows), bool)
-    if state.clock is not None:
-        too_late = here & ~in_future & (at < state.clock - HORIZON) & ~np.isin(code, _AT_ANY_AGE)
-    for where in np.flatnonzero(dead | in_future | too_late | (foreign >= 0)).tolist():
-        row = int(rows[where])
-        if dead[where]:
-            reason, detail = decoded.dead[row]
-        elif foreign[where] >= 0:
-            if not any(name == MOVED_HEADER for name, _ in batch.headers.get(row, ())):
-                outputs.moved.append(Moved(int(foreign[where]), row))
-                state.counts[Fate.MOVED] += 1
-                continue
-            reason, detail = Reason.WRONG_PARTITION, "moved once and still not where its account belongs"
-        elif in_future[where]:
-            reason, detail = Reason.IN_FUTURE, "time is more than five minutes after the record's arrival"
-        else:
-            reason, detail = Reason.TOO_LATE, "time is more than 91 days before the partition's clock"
-        outputs.dead.append(Dead(int(batch.offsets[row]), reason, detail, row))
-        state.counts[Fate.DEAD] += 1
-    return np.flatnonzero(here & ~in_future & ~too_late)
-
-
-def _foreign(state: Partition, accounts: Sequence[str], *, unknown: Flags) -> Ints:
-    """Return the partition each record belongs to if it is another one, else −1; known accounts belong here."""
-    foreign = np.full(len(accounts), -1, np.int64)
-    for where in np.flatnonzero(unknown).tolist():
-        target = partition_of(accounts[where].encode(), partitions=state.partitions)
-        foreign[where] = target if target != state.partition else -1
-    return foreign
 
 
 def _new_accounts(state: Partition, accounts: Sequence[str], *, hashes: Hashes) -> Ints:
