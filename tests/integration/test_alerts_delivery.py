@@ -69,7 +69,9 @@ async def test_the_message_is_edited_for_its_whole_life_and_the_mails_are_one_th
             return slack.headers() == ["✅ Acme GmbH: resolved"] and len(smtp.messages) == 3
 
         await soon(over)
-        first = smtp.messages[0]["Message-ID"]
+        sent = [mail["Message-ID"] for mail in smtp.messages]
+        assert len(set(sent)) == 3
+        first = sent[0]
         assert [mail["References"] for mail in smtp.messages] == [None, first, first]
         assert slack.double.counts()["duplicates"] == 0
 
@@ -114,7 +116,7 @@ async def test_slack_being_down_does_not_hold_up_mail(kafka: str, slack: Slack, 
 async def test_a_post_whose_answer_was_lost_is_found_instead_of_repeated(
     kafka: str, slack: Slack, smtp: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.alerts.app.TIMEOUT_S", 1)
+    monkeypatch.setattr("services.alerts.channels.slack.TIMEOUT_S", 1)
     slack.double.faults.set([Fault(kind=FaultKind.TIMEOUT_AFTER, method="chat.postMessage")])
     async with service(kafka, slack=slack.url, smtp_port=smtp.port) as alerts:
         await alerts.put(transition())
@@ -237,6 +239,24 @@ async def test_a_record_that_cannot_be_read_is_dead_lettered_and_the_next_one_co
         await soon(told)
         dead = [record async for record in read_to_end(kafka, alerts.alerts.names.dead_letters)]
         assert len(dead) == 5
+
+
+async def test_after_a_stay_longer_than_the_topic_keeps_it_goes_on_with_what_is_left(
+    kafka: str, slack: Slack, smtp: Mailbox
+) -> None:
+    async with service(kafka, slack=slack.url, smtp_port=smtp.port) as alerts:
+
+        async def told_of(names: set[str]) -> bool:
+            return set(await alerts.kept()) == names and len(slack.messages) == len(names)
+
+        await alerts.put(transition())
+        await soon(lambda: told_of({"acme"}))
+        await alerts.kill()
+        await alerts.put(*[transition(account=f"lost{n}") for n in range(8)])
+        await alerts.forget()
+        await alerts.start()
+        await alerts.put(transition(account="later"))
+        await soon(lambda: told_of({"acme", "later"}))
 
 
 async def test_a_new_alert_does_not_leave_the_old_message_as_it_was(kafka: str, slack: Slack, smtp: Mailbox) -> None:

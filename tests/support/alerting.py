@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 from aiohttp import web
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from prometheus_client import CollectorRegistry
 
 from lab.slack_double.faults import Fault, FaultPlan
@@ -26,6 +27,7 @@ from services.alerts.settings import AlertSettings
 from shared.contracts import topics
 from shared.contracts.alerts import Alert, Command
 from shared.contracts.risk import Transition
+from shared.kafka import partitions
 from shared.kafka import producer as new_producer
 from tests.support.risk import background, routes
 from tests.support.servers import fresh_topic
@@ -81,6 +83,7 @@ class Service:
     running: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def start(self) -> None:
+        self.running.append(asyncio.ensure_future(self.alerts.watch.beat()))
         self.running.append(asyncio.ensure_future(work(self.alerts, self.metrics, self.producer)))
 
     async def kill(self) -> None:
@@ -102,6 +105,17 @@ class Service:
         """Write a command as the API does."""
         value = msgspec.json.encode(command)
         await self.producer.send_and_wait(self.alerts.names.commands, value, key=command.account.encode())
+
+    async def forget(self) -> None:
+        """Remove all transitions from the topic, as its retention does."""
+        numbers = await partitions(self.alerts.settings.kafka, self.alerts.names.risk)
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.alerts.settings.kafka)
+        await admin.start()
+        try:
+            everything = RecordsToDelete(before_offset=-1)
+            await admin.delete_records({TopicPartition(self.alerts.names.risk, n): everything for n in numbers})
+        finally:
+            await admin.close()
 
     async def kept(self) -> dict[str, Alert]:
         """Return what the record of alerts holds."""

@@ -24,7 +24,8 @@ def plan(before: Alert | None, alert: Alert, decision: Decision, *, outcome: Out
     wanted = decision.destinations if alert.state in OPEN_STATES else ()
     known = {(delivery.channel, delivery.target) for delivery in alert.deliveries}
     kept = [
-        _owing(delivery, alert, now=now, reply=worsened)
+        # a mail is news by itself: a reply as well would be the same mail twice
+        _owing(delivery, alert, now=now, reply=worsened and delivery.channel == ChannelName.SLACK)
         if delivery.channel == ChannelName.SLACK or mail_worthy
         else delivery
         for delivery in alert.deliveries
