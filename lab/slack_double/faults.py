@@ -12,7 +12,7 @@ class FaultKind(StrEnum):
     RATE_LIMITED = "rate_limited"
     """429, with Retry-After if one is given."""
     HTTP = "http"
-    """Another status, with an HTML body."""
+    """Another status, with an HTML body, and `location` as where it redirects."""
     TIMEOUT_BEFORE = "timeout_before"
     """Nothing is accepted and no answer comes."""
     TIMEOUT_AFTER = "timeout_after"
@@ -32,6 +32,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     channel: str | None = None
     retry_after: str | None = None
     status: int = 500
+    location: str | None = None
     error: str = "internal_error"
 
 

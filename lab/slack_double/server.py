@@ -91,7 +91,9 @@ class SlackDouble:
             case FaultKind.HTML:
                 return web.Response(text="<html><body>Welcome to the proxy</body></html>", content_type="text/html")
             case FaultKind.HTTP:
-                return web.Response(status=fault.status, text="<html>down</html>", content_type="text/html")
+                headers = {"Location": fault.location} if fault.location else {}
+                down = "<html>down</html>"
+                return web.Response(status=fault.status, text=down, content_type="text/html", headers=headers)
         await asyncio.sleep(self._hang_s)
         return web.json_response(_no("request_timeout"), status=504)
 

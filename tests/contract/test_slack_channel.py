@@ -3,7 +3,6 @@
 import time
 from collections.abc import AsyncIterator
 
-import aiohttp
 import pytest
 import yaml
 from slack_sdk.web.async_client import AsyncWebClient
@@ -11,7 +10,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from lab.slack_double.faults import Fault, FaultKind
 from services.alerts.channels.channel import Broken, Busy, ChannelProblem, Doubtful, Order, Refused
 from services.alerts.channels.people import People
-from services.alerts.channels.slack import SlackChannel
+from services.alerts.channels.slack import SlackChannel, slack_session
 from services.alerts.core.alert import Position, fold
 from services.alerts.core.message import message_of
 from tests.support.alerting import Slack, slack_double
@@ -27,8 +26,9 @@ async def slack() -> AsyncIterator[Slack]:
 
 
 @pytest.fixture
-async def channel(slack: Slack) -> AsyncIterator[SlackChannel]:
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=0.5)) as session:
+async def channel(slack: Slack, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SlackChannel]:
+    monkeypatch.setattr("services.alerts.channels.slack.TIMEOUT_S", 0.5)
+    async with slack_session() as session:
         client = AsyncWebClient(token="xoxb-x", base_url=f"{slack.url}api/", session=session, retry_handlers=[])
         yield SlackChannel(client, People(), clock_s=time.monotonic)
 
@@ -107,6 +107,16 @@ async def test_a_reply_whose_answer_was_lost_is_not_repeated(slack: Slack, chann
         await channel.tell(order(handle=receipt.handle, reply=True))
     assert (await channel.tell(order(handle=receipt.handle, reply=True, doubtful=True))).found
     assert len(slack.replies) == 1
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_not_followed(slack: Slack, channel: SlackChannel, status: int) -> None:
+    async with slack_double() as elsewhere:
+        location = f"{elsewhere.url}api/{POST}"
+        slack.double.faults.set([Fault(kind=FaultKind.HTTP, method=POST, status=status, location=location)])
+        with pytest.raises(Doubtful):
+            await channel.tell(order())
+        assert not elsewhere.double.calls
 
 
 async def test_a_message_somebody_deleted_is_posted_anew(slack: Slack, channel: SlackChannel) -> None:
