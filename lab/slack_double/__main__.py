@@ -13,16 +13,22 @@ from lab.slack_double.workspace import Workspace
 
 def main() -> None:
     """Serve until told to stop."""
+    told = arguments().parse_args()
+    workspace = Workspace(now_s=time.time, folder=told.data)
+    workspace.load()
+    know(workspace, people=told.people, users=told.user)
+    web.run_app(SlackDouble(workspace).app(), host=told.host, port=told.port, print=None)
+
+
+def arguments() -> argparse.ArgumentParser:
+    """Return the options of the command."""
     parser = argparse.ArgumentParser(prog="python -m lab.slack_double", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; anybody who reaches it reads along")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--data", type=Path, help="folder to keep messages in")
     parser.add_argument("--people", type=Path, default=Path("config/people.yaml"), help="who is known to this Slack")
     parser.add_argument("--user", action="append", default=[], metavar="EMAIL", help="somebody else who is known")
-    told = parser.parse_args()
-    workspace = Workspace(now_s=time.time, folder=told.data)
-    workspace.load()
-    know(workspace, people=told.people, users=told.user)
-    web.run_app(SlackDouble(workspace).app(), host="127.0.0.1", port=told.port, print=None)
+    return parser
 
 
 def know(workspace: Workspace, *, people: Path, users: list[str]) -> None:

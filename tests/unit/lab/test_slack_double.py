@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from lab.slack_double.__main__ import arguments
 from lab.slack_double.faults import Fault, FaultKind, FaultPlan
 from lab.slack_double.page import mrkdwn, render
 from lab.slack_double.server import SlackDouble
@@ -55,6 +56,11 @@ def test_the_same_alert_twice_in_a_channel_is_a_duplicate_and_an_edit_is_not() -
 )
 def test_it_refuses_what_slack_refuses(method: str, said: dict[str, Any], error: str) -> None:
     assert answer(SlackDouble(workspace()), method, **said) == {"ok": False, "error": error}
+
+
+def test_nobody_else_reads_along_unless_it_is_told_to_listen_elsewhere() -> None:
+    assert arguments().parse_args(["--port", "8804"]).host == "127.0.0.1"
+    assert arguments().parse_args(["--port", "8804", "--host", "0.0.0.0"]).host == "0.0.0.0"  # noqa: S104  parsed only
 
 
 def test_without_a_token_nothing_is_told() -> None:
