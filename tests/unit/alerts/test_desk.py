@@ -160,3 +160,15 @@ async def test_a_line_gives_every_job_its_turn() -> None:
         at.slack.broken.clear()
         await settle()
         assert sorted(order.message.account for order in at.slack.orders) == ["a0", "a1", "a2"]
+
+
+async def test_a_storm_waits_for_kafka_once_and_not_for_each_alert() -> None:
+    async with office() as at:
+        at.log.answering = False
+        storm = [transition(account=f"a{n}") for n in range(200)]
+        heard = [at.desk.hear(one, Position(topic="r", partition=0, offset=n)) for n, one in enumerate(storm)]
+        keeping = asyncio.ensure_future(at.desk.keep([account for account in heard if account]))
+        await asyncio.sleep(0)
+        assert len(at.log.alerts) == 200
+        at.log.answer()
+        await keeping
