@@ -1,5 +1,6 @@
 """The command `churnwatch`: one short function a command, each in a file of its own noun."""
 
+import logging
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -36,6 +37,7 @@ def show_version() -> None:
 
 def main(words: Sequence[str] | None = None) -> None:
     """Run the command line (the process's own unless given); what goes wrong is one line with its remedy."""
+    logging.getLogger("aiokafka").addHandler(logging.NullHandler())  # it repeats what our message says once
     try:
         app(words)
     except KafkaUnavailable as problem:

@@ -1,6 +1,7 @@
 """Start, stop and empty the whole stack on this machine: `python -m deploy.local.stack up|down|reset`."""
 
 import asyncio
+import logging
 import os
 import shutil
 import sys
@@ -82,7 +83,7 @@ def parts(settings: LocalSettings) -> Sequence[Part]:
             port=settings.alerts_port,
             variable="CHURNWATCH_ALERTS_PORT",
             environment=_channels(slack=slack, mail=mail),
-            shown=f"accounts and alerts http://{HOST}:{settings.alerts_port}/docs",
+            shown=f"accounts and alerts http://{HOST}:{settings.alerts_port}/v1/accounts",
         ),
     )
 
@@ -107,12 +108,14 @@ def up(settings: LocalSettings) -> None:
     before = {process.name for process in running(run)}
     for name in make_secrets(settings.data):
         print(f"made the secret {name}")
+    missing = [part for part in parts(settings) if not _is_up(settings, part.name)]
+    for part in missing:
+        claim_port(part.port, variable=part.variable)
     try:
         kafka = settings.kafka or _kafka(settings)
         redis = settings.redis or _redis(settings)
         asyncio.run(_topics(kafka))
         told = environment(settings, kafka=kafka, redis=redis)
-        missing = [part for part in parts(settings) if not _is_up(settings, part.name)]
         started = [(part, _part(part, settings=settings, environment=told)) for part in missing]
         for part, server in started:
             server.wait_until(answers(part), timeout_s=READY_TIMEOUT_S)
@@ -122,7 +125,8 @@ def up(settings: LocalSettings) -> None:
     print(f"kafka               {kafka}\nredis               {redis}")
     for part in parts(settings):
         print(part.shown)
-    print(f"logs                {settings.data / 'logs'}\nstop it with        make down")
+    print(f"logs                {settings.data / 'logs'}\nmake a key with     .venv/bin/churnwatch key create web-app")
+    print("stop it with        make down")
 
 
 def down(settings: LocalSettings) -> None:
@@ -171,7 +175,6 @@ def _start(name: str, server: LocalKafka | LocalRedis, *, run: Path) -> None:
 
 def _part(part: Part, *, settings: LocalSettings, environment: Mapping[str, str]) -> Server:
     print(f"starting {part.name}")
-    claim_port(part.port, variable=part.variable)
     server = Server(
         [sys.executable, "-m", "deploy.local.keeper", sys.executable, "-m", part.module, *part.arguments],
         log=settings.data / "logs" / f"{part.name}.log",
@@ -227,6 +230,7 @@ def main() -> None:
     action = actions.get(sys.argv[1] if len(sys.argv) == 2 else "")
     if action is None:
         sys.exit(f"usage: python -m deploy.local.stack {'|'.join(actions)}")
+    logging.getLogger("aiokafka").addHandler(logging.NullHandler())  # it repeats what our message says once
     try:
         action(load(LocalSettings))
     except (ServerFailed, JarUnavailable, KafkaProblem) as failure:
