@@ -1,5 +1,6 @@
 """`make up`, `make down` and `make reset` start, end and empty what is theirs and nothing else."""
 
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local import stack
+from deploy.local import server, stack
 from deploy.local.processes import Started, began, end, remember, remembered, running
 from deploy.local.server import ServerFailed, free_port, port_is_open
 from deploy.local.settings import LocalSettings
@@ -79,6 +80,25 @@ def test_what_a_failed_start_had_started_is_ended_and_the_reason_named(
     assert "broken.log" in str(caught.value)
     assert running(settings.data / "run") == []
     assert not port_is_open(settings.redis_port)
+
+
+def test_a_taken_port_is_named_before_anything_is_started(
+    settings: LocalSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = stack.Part(
+        name="page",
+        module="http.server",
+        port=settings.ingest_port,
+        variable="CHURNWATCH_INGEST_PORT",
+        shown="",
+    )
+    monkeypatch.setattr(stack, "parts", lambda _settings: [part])
+    monkeypatch.setattr(server, "PORT_TIMEOUT_S", 0.0)
+    with socket.create_server((server.HOST, settings.ingest_port)), pytest.raises(ServerFailed) as caught:
+        stack.up(settings)
+    assert "choose another with CHURNWATCH_INGEST_PORT" in str(caught.value)
+    assert running(settings.data / "run") == []
+    assert not (settings.data / "kafka").exists()
 
 
 def test_a_process_that_is_not_ours_is_never_ended(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
