@@ -171,6 +171,7 @@ def test_a_paid_invoice_edits_the_message_that_is_there(stack: Stack, sdk: Clien
 
     (resolved,), mails = about(stack, "vehement"), mails_about(stack, "vehement")
     assert (resolved["ts"], resolved["edits"]) == (opened["ts"], 1)
+    assert "No invoice was paid since" not in str(resolved["blocks"])
     assert mails[1]["In-Reply-To"] == mails[0]["Message-ID"]
     shown = stack.answer("/v1/accounts/vehement", key=read_key).json()
     assert (shown["episodes"], shown["alert"]) == ([], None)

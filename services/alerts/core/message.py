@@ -178,7 +178,9 @@ def _playbook(reasons: Sequence[Reason], playbooks: Mapping[str, Playbook]) -> P
 def _point(reason: Reason, background: Background, *, over: bool) -> Point:
     headline, detail = _words_of(reason, {e.feature: e for e in reason.evidence}, background)
     shown = clean(headline)
-    return Point(headline=words.reason_over(shown) if over else shown, detail=detail, over=over)
+    if over:  # the detail said how things were: "No invoice was paid since" is wrong once one is paid
+        return Point(headline=words.reason_over(shown), detail=None, over=True)
+    return Point(headline=shown, detail=detail, over=False)
 
 
 def _words_of(reason: Reason, by: Mapping[str, Evidence], background: Background) -> tuple[str, str | None]:

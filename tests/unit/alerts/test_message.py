@@ -90,7 +90,8 @@ def test_an_ended_alert_tells_how_it_ended_and_asks_for_nothing() -> None:
     over = fold(alert(), transition(Change.WITHDRAWN, at=T0 + 1), position=Position(topic="r", partition=0, offset=1))
     assert over.alert is not None
     message = message_of(over.alert, background())
-    assert (message.title, message.steps, message.points[0].over) == ("Acme GmbH: withdrawn", [], True)
+    assert (message.title, message.steps) == ("Acme GmbH: withdrawn", [])
+    assert (message.points[0].over, message.points[0].detail) == (True, None)
     assert "came late" in message.status
 
 
