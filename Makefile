@@ -16,6 +16,8 @@ ARGS ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONUNBUFFERED := 1
+# compiled tests and services are kept for the next run, whatever the shell says
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help venv lock test unit proof check format up down reset bench-throughput check-history clean
 

@@ -4,6 +4,7 @@ import ast
 import inspect
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -25,7 +26,7 @@ USES = {
     ("module", "folder"), [(name, folder) for name, (_, folders) in USES.items() for folder in folders]
 )
 def test_a_library_is_used_where_it_is_meant_to_be(module: str, folder: str) -> None:
-    assert module in set(imported(ROOT / folder))
+    assert module in imported(ROOT / folder)
 
 
 def test_a_library_comes_from_the_distribution_it_is_named_after() -> None:
@@ -41,10 +42,14 @@ async def test_tests_may_be_coroutines_because_of_pytest_asyncio(request: pytest
     assert inspect.iscoroutinefunction(test_tests_may_be_coroutines_because_of_pytest_asyncio)
 
 
-def imported(folder: Path) -> Iterator[str]:
-    for path in folder.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.Import):
-                yield from (alias.name.partition(".")[0] for alias in node.names)
-            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                yield node.module.partition(".")[0]
+@cache
+def imported(folder: Path) -> frozenset[str]:
+    return frozenset(name for path in folder.rglob("*.py") for name in imported_by(path))
+
+
+def imported_by(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]

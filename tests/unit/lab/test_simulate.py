@@ -19,8 +19,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return out, truth
 
 
-def events_in(path: Path) -> list[Event]:
-    records = [Record(offset=n, ts=2 * MONDAY, value=line) for n, line in enumerate(path.read_bytes().splitlines())]
+@pytest.fixture(scope="module")
+def events(files: tuple[Path, Path]) -> list[Event]:
+    lines = files[0].read_bytes().splitlines()
+    records = [Record(offset=n, ts=2 * MONDAY, value=line) for n, line in enumerate(lines)]
     return [event for event in map(read, records) if isinstance(event, Event)]
 
 
@@ -28,8 +30,7 @@ def truths_in(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
-def test_every_line_is_an_event_of_its_day_in_time_order(files: tuple[Path, Path]) -> None:
-    events = events_in(files[0])
+def test_every_line_is_an_event_of_its_day_in_time_order(events: list[Event]) -> None:
     times = [event.at for event in events]
     assert times == sorted(times)
     assert MONDAY <= times[0] <= times[-1] < MONDAY + VENDOR.days * DAY
@@ -42,10 +43,10 @@ def test_the_same_seed_gives_the_same_bytes(files: tuple[Path, Path], tmp_path: 
     assert (tmp_path / "truth").read_bytes() == files[1].read_bytes()
 
 
-def test_who_churned_is_cancelled_and_silent_afterwards(files: tuple[Path, Path]) -> None:
+def test_who_churned_is_cancelled_and_silent_afterwards(files: tuple[Path, Path], events: list[Event]) -> None:
     churned = {t["account"]: t["churned_on_day"] for t in truths_in(files[1]) if t["churned_on_day"] >= 0}
-    cancelled = {e.account: (e.at - MONDAY) // DAY for e in events_in(files[0]) if e.data.get("status") == "cancelled"}
-    last = {event.account: (event.at - MONDAY) // DAY for event in events_in(files[0])}
+    cancelled = {e.account: (e.at - MONDAY) // DAY for e in events if e.data.get("status") == "cancelled"}
+    last = {event.account: (event.at - MONDAY) // DAY for event in events}
     assert churned == cancelled != {}
     assert all(last[account] <= day for account, day in churned.items())
 
