@@ -11,7 +11,7 @@ from services.scorer.core.table import NONE, Columns, HashTable, Names
 def test_a_table_finds_what_was_put_however_the_hashes_collide() -> None:
     table, rng = HashTable(capacity=4), np.random.default_rng(3)
     # all begin their probe at the same slot: the low bits are equal
-    hashes = np.unique(rng.integers(1, 2**40, 700).astype(np.uint64)) << np.uint64(20)
+    hashes = np.unique(rng.integers(1, 2**40, 3000).astype(np.uint64)) << np.uint64(20)
     values = np.arange(len(hashes))
     for part in np.array_split(np.arange(len(hashes)), 7):
         table.put(hashes[part], values[part])
