@@ -20,9 +20,10 @@ PREFIX: Final = "ck"
 
 
 class Scope(StrEnum):
-    """What a key may do: send events, read health and alerts, act on alerts."""
+    """What a key may do: send events, import history, read health and alerts, act on alerts."""
 
     INGEST = "ingest"
+    IMPORT = "import"
     READ = "read"
     ACT = "act"
 

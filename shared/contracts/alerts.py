@@ -108,6 +108,13 @@ class CommandKind(StrEnum):
     NOTE = "note"
 
 
+class Verdict(StrEnum):
+    """What a person said of an alert's reason."""
+
+    RIGHT = "right"
+    NOT_A_RISK = "not_a_risk"
+
+
 class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a person said of an alert, by button or API; `id` makes a repetition harmless."""
 
@@ -119,3 +126,5 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     at: int
     text: str | None = None
     until: int | None = None
+    verdict: Verdict | None = None
+    """With kind verdict."""

@@ -10,6 +10,8 @@ class ContextKind(StrEnum):
 
     BUNDLE = "bundle"
     FINGERPRINT = "fingerprint"
+    IMPORT = "import"
+    GUARD = "guard"
 
 
 class Bundle(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,3 +29,40 @@ class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     fingerprint: str
+
+
+class ImportState(StrEnum):
+    """Where an import stands."""
+
+    RUNNING = "running"
+    ENDED = "ended"
+
+
+class Import(msgspec.Struct, frozen=True, kw_only=True):
+    """A history begins, goes on (said again at least every five minutes) or ends; `at` is wall time, epoch ms."""
+
+    job: str
+    state: ImportState
+    at: int
+
+
+class GuardState(StrEnum):
+    """Whether the rules fed by a source are held."""
+
+    HELD = "held"
+    OVER = "over"
+
+
+class Guard(msgspec.Struct, frozen=True, kw_only=True):
+    """A source fell silent for many accounts at once, or is back: its rules are held in these partitions meanwhile.
+
+    `source` as events carry it (`/sources/<name>`), `at` wall time and `last_event` the arrival of the source's last
+    event (epoch ms), `accounts` how many accounts it feeds there.
+    """
+
+    source: str
+    partitions: list[int]
+    state: GuardState
+    at: int
+    last_event: int | None = None
+    accounts: int = 0

@@ -145,6 +145,13 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     data: msgspec.Raw = msgspec.Raw(b"{}")
 
 
+class Imported(Event, frozen=True, kw_only=True):
+    """One row of a history: (`importjob`, `importrow`) takes the place of the id, whenever the row comes again."""
+
+    importjob: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    importrow: Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
+
+
 class Tick(msgspec.Struct, frozen=True, kw_only=True):
     """A record that says "it is now `time`"; `context` is the last offset of `churn.context.v1` it knows."""
 

@@ -16,6 +16,7 @@ IDENTITY = "churn.identity.v1"
 UNATTRIBUTED = "churn.unattributed.v1"
 COMMANDS = "churn.commands.v1"
 ALERTS = "churn.alerts.v1"
+NOTICES = "churn.notices.v1"
 DEAD_LETTERS = "churn.dlq.v1"
 
 PARTITIONS = 12
@@ -62,6 +63,7 @@ TOPICS: Mapping[str, Topic] = {
         Topic(name=UNATTRIBUTED, retention=timedelta(days=30)),
         Topic(name=COMMANDS, retention=timedelta(days=800)),
         Topic(name=ALERTS, compacted=True),
+        Topic(name=NOTICES, partitions=1, compacted=True),
         Topic(name=DEAD_LETTERS, retention=timedelta(days=30)),
     )
 }
