@@ -81,3 +81,18 @@ class AccountHealth(msgspec.Struct, frozen=True, kw_only=True):
     contributions: list[Contribution]
     episodes: list[OpenEpisode]
     attributes: Attributes
+
+
+class Reconstructed(msgspec.Struct, frozen=True, kw_only=True):
+    """One past day of an account as an imported history tells it, on `churn.scores.v1` beside what was known then.
+
+    `at` is the end of the day (epoch ms); `reconstructed` tells it from `AccountHealth`, which has no such field.
+    """
+
+    account: str
+    at: int
+    health: int | None
+    band: Band
+    bundle: str
+    job: str
+    reconstructed: bool = True
