@@ -13,6 +13,7 @@ import yaml
 from services.scorer.core.batch import Batch
 from services.scorer.core.bundle import FEATURES, CompiledBundle, bundle_of, compile_bundle
 from services.scorer.core.features import MISSING, features_at
+from services.scorer.core.known import Known
 from services.scorer.core.step import Partition, step
 from shared.contracts.events import parse_time
 from shared.contracts.topics import EVENTS
@@ -108,7 +109,7 @@ def _fold(state: Partition, lines: Sequence[bytes], *, times: npt.NDArray[np.int
         value_start=np.cumsum(lengths) - lengths,
         value_length=lengths,
     )
-    step(state, batch, bundle_at=lambda _: None)
+    step(state, batch, known_at=lambda _offset, _partition: Known())
 
 
 def _moment(state: Partition, at: int, *, bundle: CompiledBundle) -> Moment:

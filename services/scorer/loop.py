@@ -124,7 +124,7 @@ class Loop:
         # from here to the lane nothing may wait: a state ahead of its outputs must not be given up
         began = time.perf_counter()
         ticks = owned.state.counts[Fate.TICK]
-        outputs = self.step(owned.state, batch, bundle_at=self.context.bundle_at)
+        outputs = self.step(owned.state, batch, known_at=self.context.known_at)
         phase = "tick" if owned.state.counts[Fate.TICK] > ticks else "fold"
         metrics.STEP.labels(phase).observe(time.perf_counter() - began)
         self._report(owned)

@@ -13,7 +13,7 @@ from tests.support.histories import bundles, junk_logs, lives
 from tests.support.log import SEED, Configurations, Log, batches, by_columns, outcome_of
 
 BUNDLES = bundles()
-BUNDLE_AT = Configurations(BUNDLES)
+KNOWN_AT = Configurations(BUNDLES)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -45,7 +45,7 @@ def test_a_restart_from_a_checkpoint_changes_nothing(log: Log, seed: int) -> Non
     restored = chunks.restore(records, partition=0, partitions=1, seed=SEED)
     assert restored is not None
     again = batches(log.records, 0, cuts=rng.sample(range(len(log.records)), min(len(log.records), 5)))
-    outcome = outcome_of(restored, [(batch, step(restored, batch, bundle_at=BUNDLE_AT)) for batch in again])
+    outcome = outcome_of(restored, [(batch, step(restored, batch, known_at=KNOWN_AT)) for batch in again])
 
     assert outcome.counts == whole.counts
     for name in ("healths", "scores", "transitions"):
@@ -68,11 +68,11 @@ def checkpoint(log: Log, cuts: list[int], *, rng: random.Random) -> tuple[list[b
     records: list[bytes] = []
     todo = batches(log.records, 0, cuts=cuts)
     for _ in range(rng.randrange(len(cuts))):
-        step(state, next(todo), bundle_at=BUNDLE_AT)
+        step(state, next(todo), known_at=KNOWN_AT)
     cycle = chunks.begin(state)
     while (chunk := cycle.next(state)) is not None:
         records += chunk
         batch = next(todo, None) if rng.random() < 0.5 else None
         if batch is not None:
-            step(state, batch, bundle_at=BUNDLE_AT)
+            step(state, batch, known_at=KNOWN_AT)
     return [*records, cycle.marker(first_record=0)], state.position

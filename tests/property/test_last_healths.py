@@ -20,7 +20,7 @@ def test_what_was_published_last_is_in_the_state(log: Log, cuts: list[int]) -> N
     state = Partition.empty(partition=0, partitions=1, seed=SEED)
     published: dict[str, HealthRow] = {}
     for batch in batches(log.records, 0, cuts=cuts):
-        outputs = step(state, batch, bundle_at=Configurations(BUNDLES))
+        outputs = step(state, batch, known_at=Configurations(BUNDLES))
         published |= {row.account: row for row in outputs.healths}
         again = {row.account: row for rows in last_healths(state) for row in rows}
         assert again == {account: row for account, row in published.items() if account in again}
@@ -33,5 +33,5 @@ def test_what_was_published_last_is_in_the_state(log: Log, cuts: list[int]) -> N
 def test_the_bytes_are_those_of_the_contract(log: Log) -> None:
     state = Partition.empty(partition=0, partitions=1, seed=SEED)
     for batch in batches(log.records, 0, cuts=[]):
-        for row in step(state, batch, bundle_at=Configurations(BUNDLES)).healths:
+        for row in step(state, batch, known_at=Configurations(BUNDLES)).healths:
             assert msgspec.json.encode(msgspec.json.decode(row.payload, type=AccountHealth)) == row.payload

@@ -12,7 +12,7 @@ from services.scorer.core.publish import HealthRow, Record
 from services.scorer.core.step import Outputs, Partition
 
 
-def fake_step(state: Partition, batch: Batch, *, bundle_at: Callable[[int], Any]) -> Outputs:  # noqa: ARG001
+def fake_step(state: Partition, batch: Batch, *, known_at: Callable[[int, int], Any]) -> Outputs:  # noqa: ARG001
     """Take the state past a batch; the health of an account is the offset of its last record."""
     outputs = Outputs()
     for row, offset in enumerate(batch.offsets.tolist()):

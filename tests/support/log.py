@@ -12,7 +12,9 @@ from lab import oracle
 from lab.oracle_records import Record
 from services.scorer.core.batch import Batch
 from services.scorer.core.bundle import CompiledBundle, compile_bundle
+from services.scorer.core.known import Known
 from services.scorer.core.step import Outputs, Partition, step
+from shared.contracts.context import Guard, Import
 from shared.contracts.events import source_of, tick_record, type_of, wire_time
 from shared.contracts.health import AccountHealth
 from shared.contracts.partition import partition_of
@@ -139,8 +141,8 @@ def by_columns(
 ) -> Outcome:
     """Run the records of one partition through the columnar core, in batches that end before the rows `cuts`."""
     state = Partition.empty(partition=partition, partitions=partitions, seed=SEED)
-    bundle_at = Configurations(bundles)
-    steps = [(batch, step(state, batch, bundle_at=bundle_at)) for batch in batches(records, partition, cuts=cuts)]
+    known_at = Configurations(bundles)
+    steps = [(batch, step(state, batch, known_at=known_at)) for batch in batches(records, partition, cuts=cuts)]
     return outcome_of(state, steps)
 
 
@@ -161,17 +163,27 @@ def outcome_of(state: Partition, steps: Sequence[tuple[Batch, Outputs]]) -> Outc
 
 
 class Configurations:
-    """The bundle in force at an offset of the context topic, compiled once."""
+    """What is known at an offset of the context topic; bundles are compiled once."""
 
-    def __init__(self, bundles: Mapping[int, oracle.Bundle]) -> None:
-        self._compiled = {
-            offset: compile_bundle(bundle.version, {"scorecard": bundle.scorecard, "rules": bundle.rules})
-            for offset, bundle in bundles.items()
-        }
+    def __init__(self, contexts: Mapping[int, oracle.Bundle | Import | Guard]) -> None:
+        self._entries = [(offset, _compiled(entry)) for offset, entry in sorted(contexts.items())]
 
-    def __call__(self, context: int) -> CompiledBundle | None:
-        known = [offset for offset in self._compiled if offset <= context]
-        return self._compiled[max(known)] if known else None
+    def __call__(self, context: int, partition: int) -> Known:
+        entries = [entry for offset, entry in self._entries if offset <= context]
+        bundles = [entry for entry in entries if isinstance(entry, CompiledBundle)]
+        return Known(
+            bundle=bundles[-1] if bundles else None,
+            imports={entry.job: entry for entry in entries if isinstance(entry, Import)},
+            guards={
+                entry.source: entry for entry in entries if isinstance(entry, Guard) and partition in entry.partitions
+            },
+        )
+
+
+def _compiled(entry: oracle.Bundle | Import | Guard) -> CompiledBundle | Import | Guard:
+    if isinstance(entry, oracle.Bundle):
+        return compile_bundle(entry.version, {"scorecard": entry.scorecard, "rules": entry.rules})
+    return entry
 
 
 def batches(

@@ -172,7 +172,7 @@ class Scenario:
             return
         state = Partition.empty(partition=0, partitions=1, seed=SEED)
         batch = batch_of(self._log().records, partition=0)
-        outputs = step(state, batch, bundle_at=Configurations({0: self.bundle}))
+        outputs = step(state, batch, known_at=Configurations({0: self.bundle}))
         for offset, record in enumerate(outputs.transitions):
             self._take(msgspec.json.decode(record.value, type=Transition), offset=offset)
         if outputs.healths:

@@ -43,6 +43,8 @@ ACCOUNTS: Final[Layout] = {
     "published_band": (np.int8, None, -1),
     "published_health": (np.int64, None, NONE),
     "published_day": (np.int32, None, NO_DAY),
+    "job": (np.int32, None, -1),  # number of the import it belongs to while that runs
+    "first_source": (np.int32, None, -1),
 }
 SIGNALS: Final[Layout] = {
     "account": (np.int32, None, 0),
@@ -57,7 +59,15 @@ USERS: Final[Layout] = {
     "hash": (np.uint64, None, 0),
     "last_day": (np.int32, None, NO_DAY),
 }
+SOURCES: Final[Layout] = {
+    "account": (np.int32, None, 0),
+    "source": (np.int32, None, 0),
+    "next": (np.int32, None, -1),
+    "last": (np.int64, None, NONE),  # latest presence that came through the source, ms
+}
 
+FED: Final = 28 * DAY
+"""A source feeds an account whose last presence through it lies at most so long before its last of all."""
 LOGIN: Final = 0
 USAGE: Final = 1
 OUTCOME: Final = 2
@@ -67,28 +77,36 @@ FIRST_FEATURE: Final = 4
 
 @dataclass(slots=True, kw_only=True)
 class Applied:
-    """Applied events as columns of equal length, in log order; `signal` is −1 where there is none."""
+    """Applied events as columns of equal length, in log order; `signal` is −1 where there is none.
+
+    `source` is the source's number where the event is presence.
+    """
 
     account: Ints
     at: Ints
     code: npt.NDArray[np.int8]
     signal: Ints
+    source: Ints
     user: Hashes
 
 
 class Activity:
-    """The accounts of one partition with their signals and users."""
+    """The accounts of one partition with their signals, users and sources."""
 
     def __init__(self) -> None:
         self.accounts = Columns(ACCOUNTS)
         self.signals = Columns(SIGNALS)
         self.users = Columns(USERS)
+        self.sources = Columns(SOURCES)
         self.names = Names()
+        self.source_names: list[str] = []
+        """Sources by number."""
         self.feature_names: list[str] = []
         """Key features by signal − FIRST_FEATURE."""
         self.account_rows = HashTable()
         self.signal_rows = HashTable()
         self.user_rows = HashTable()
+        self.source_rows = HashTable()
 
     def find(self, hashes: Hashes, *, accounts: Sequence[str]) -> tuple[Ints, Hashes]:
         """Return the row of each account (−1 where it is unknown) and the hash it is, or would be, kept under.
@@ -122,6 +140,26 @@ class Activity:
             self.feature_names.append(name)
         return FIRST_FEATURE + self.feature_names.index(name)
 
+    def source(self, name: str) -> int:
+        """Return the number of a source, a new one if need be."""
+        if name not in self.source_names:
+            self.source_names.append(name)
+        return self.source_names.index(name)
+
+    def fed_by(self, source: str) -> npt.NDArray[np.bool_]:
+        """Say of every account whether the source feeds it."""
+        fed = np.zeros(self.accounts.count, bool)
+        if source in self.source_names:
+            count, columns = self.sources.count, self.sources
+            account, last = columns["account"][:count], columns["last"][:count]
+            is_its = columns["source"][:count] == self.source_names.index(source)
+            fed[account[is_its & (last >= self.accounts["last"][account] - FED)]] = True
+        return fed
+
+    def begin_earlier(self, accounts: Ints, *, at: Ints) -> None:
+        """Take presence too old for any window: it only says since when an account is known."""
+        self._begin(accounts, days=(at - self.accounts["roll"][accounts]) // DAY)
+
     def fold(self, events: Applied) -> None:
         """Add applied events (docs/scoring.md §3); their order makes no difference."""
         local = events.at - self.accounts["roll"][events.account]
@@ -130,6 +168,7 @@ class Activity:
         self._count(events.account[counted], signals=events.signal[counted], days=days[counted])
         present = events.code <= Code.OUTCOME
         self._be_present(events.account[present], at=events.at[present], days=days[present], hours=hours[present])
+        self._come_through(events.account[present], sources=events.source[present], at=events.at[present])
         used = present & (events.user != 0)
         self._see_users(events.account[used], users=events.user[used], days=days[used])
         self.accounts["touched"][events.account] = True
@@ -147,10 +186,7 @@ class Activity:
     def _be_present(self, accounts: Ints, *, at: Ints, days: Ints, hours: Ints) -> None:
         columns = self.accounts
         np.maximum.at(columns["last"], accounts, at)
-        first = columns["first_day"]
-        unknown = np.unique(accounts[first[accounts] == NO_DAY])
-        first[unknown] = np.iinfo(np.int32).max
-        np.minimum.at(first, accounts, days.astype(np.int32))
+        self._begin(accounts, days=days)
         moved, was, to = _move(columns["front"], rows=accounts, days=days)
         for ring in ("hours", "users"):
             advance(columns[ring], rows=moved, was=was, to=to)
@@ -158,6 +194,28 @@ class Activity:
         places = slots(columns["hours"], rows=accounts[kept], days=days[kept])
         bits = np.uint32(1) << hours[kept].astype(np.uint32)
         np.bitwise_or.at(columns["hours"].reshape(-1), places, bits)
+
+    def _begin(self, accounts: Ints, *, days: Ints) -> None:
+        first = self.accounts["first_day"]
+        unknown = np.unique(accounts[first[accounts] == NO_DAY])
+        first[unknown] = np.iinfo(np.int32).max
+        np.minimum.at(first, accounts, days.astype(np.int32))
+
+    def _come_through(self, accounts: Ints, *, sources: Ints, at: Ints) -> None:
+        rows, last = latest(self._rows_of_sources(accounts, sources=sources), at)
+        self.sources["last"][rows] = np.maximum(self.sources["last"][rows], last)
+
+    def _rows_of_sources(self, accounts: Ints, *, sources: Ints) -> Ints:
+        pairs = pairs_of(accounts, signals=sources)
+        distinct, first, which = np.unique(pairs, return_index=True, return_inverse=True)
+        rows = self.source_rows.find(distinct)
+        new = np.flatnonzero(rows < 0)
+        if new.size:
+            rows[new] = self.sources.add(len(new))
+            self.sources["source"][rows[new]] = sources[first[new]]
+            self.link(self.sources, head="first_source", rows=rows[new], accounts=accounts[first[new]])
+            self.source_rows.put(distinct[new], rows[new])
+        return rows[which]
 
     def _see_users(self, accounts: Ints, *, users: Hashes, days: Ints) -> None:
         rows, newest = latest(self._rows_of_users(accounts, users=users), days)

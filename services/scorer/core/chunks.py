@@ -17,11 +17,12 @@ import numpy as np
 
 from services.scorer.core.activity import FIRST_FEATURE, Activity, pairs_of
 from services.scorer.core.bundle import CompiledBundle, compile_bundle
+from services.scorer.core.imports import NO_JOB
 from services.scorer.core.rules import Episodes
 from services.scorer.core.step import Partition
 from services.scorer.core.table import Columns, Ints
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 ACCOUNTS_A_CHUNK: Final = 512
 IDS_A_CHUNK: Final = 32_768
 MOST_BYTES: Final = 900_000
@@ -29,7 +30,7 @@ MOST_BYTES: Final = 900_000
 
 Kind = Literal["chunk", "marker"]
 _KINDS: Final[Mapping[bytes, Kind]] = {b"C": "chunk", b"M": "marker"}
-_DERIVED: Final = frozenset({"first_signal", "first_user", "next"})
+_DERIVED: Final = frozenset({"first_signal", "first_user", "first_source", "next"})
 
 
 class CheckpointError(Exception):
@@ -57,6 +58,9 @@ class _Chunk(msgspec.Struct, frozen=True, kw_only=True):
     episodes: dict[str, bytes]
     features: list[str]
     facts: dict[int, dict[str, tuple[Any, int, str, str]]]
+    sources: dict[str, bytes] = {}
+    source_names: list[str] = []
+    jobs: list[str] = []
 
 
 class _Ids(msgspec.Struct, frozen=True, kw_only=True, tag="ids"):
@@ -82,6 +86,8 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
     bundle_version: str | None
     rules: list[str]
     features: list[str]
+    imports: list[tuple[str, int, int]] = []
+    guards: list[str] = []
     first_record: int
     """Offset of the cycle's first record on `churn.activity.v1`."""
     previous: int
@@ -117,6 +123,8 @@ class Cycle:
             bundle_version=bundle.version if bundle else None,
             rules=list(state.episodes.rules),
             features=list(state.activity.feature_names),
+            imports=state.imports.entries(),
+            guards=sorted(state.guards),
             first_record=-1,
             previous=-1,
         )
@@ -209,6 +217,8 @@ def _restored(marker: Marker, bodies: list[bytes], *, seed: int) -> Partition:
     state.position, state.clock, state.pending = marker.base, marker.clock, marker.pending
     state.counts.update(marker.counts)
     state.seen.hours = list(marker.hours)
+    state.imports.restore(marker.imports)
+    state.guards = frozenset(marker.guards)
     if marker.bundle is not None:
         state.bundle = _bundle(marker)
     for name in marker.features:
@@ -244,6 +254,7 @@ def _packed(state: Partition, rows: Ints) -> _Chunk:
     activity, last = state.activity, int(rows[-1])
     signals = _linked(activity, activity.signals, head="first_signal", rows=rows)
     users = _linked(activity, activity.users, head="first_user", rows=rows)
+    sources = _linked(activity, activity.sources, head="first_source", rows=rows)
     return _Chunk(
         schema=SCHEMA,
         upto=state.position - 1,
@@ -256,6 +267,9 @@ def _packed(state: Partition, rows: Ints) -> _Chunk:
         episodes=_columns(state.episodes.columns, rows),
         features=list(activity.feature_names),
         facts={row: state.facts.fields[row] for row in range(int(rows[0]), last + 1) if row in state.facts.fields},
+        sources=_columns(activity.sources, sources),
+        source_names=list(activity.source_names),
+        jobs=list(state.imports.names),
     )
 
 
@@ -278,8 +292,14 @@ def _unpack(chunk: _Chunk, state: Partition) -> None:
     _fill(accounts, chunk.accounts, rows)
     accounts["upto"][rows] = chunk.upto
     activity.account_rows.put(accounts["hash"][rows], rows)
+    # numbers are of the state that was packed; −1 (no job) stays what it is, as the last of the list
+    accounts["job"][rows] = np.array([*(state.imports.number(job) for job in chunk.jobs), NO_JOB])[
+        accounts["job"][rows]
+    ]
     _unpack_signals(chunk, activity)
     _unpack_users(chunk, activity)
+    if chunk.sources:
+        _unpack_sources(chunk, activity)
     _unpack_episodes(chunk, state, rows)
     for row, fields in chunk.facts.items():
         state.facts.fields[row] = fields
@@ -303,6 +323,17 @@ def _unpack_users(chunk: _Chunk, activity: Activity) -> None:
     _fill(users, chunk.users, rows)
     activity.link(users, head="first_user", rows=rows, accounts=users["account"][rows].astype(np.int64))
     activity.user_rows.put(users["hash"][rows], rows)
+
+
+def _unpack_sources(chunk: _Chunk, activity: Activity) -> None:
+    sources = activity.sources
+    rows = sources.add(len(chunk.sources["account"]) // sources["account"].itemsize)
+    _fill(sources, chunk.sources, rows)
+    numbers = np.array([activity.source(name) for name in chunk.source_names], np.int64)
+    sources["source"][rows] = numbers[sources["source"][rows]]
+    account, source = sources["account"][rows].astype(np.int64), sources["source"][rows].astype(np.int64)
+    activity.link(sources, head="first_source", rows=rows, accounts=account)
+    activity.source_rows.put(pairs_of(account, signals=source), rows)
 
 
 def _unpack_episodes(chunk: _Chunk, state: Partition, rows: Ints) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 import numpy as np
@@ -52,6 +52,10 @@ class Data(msgspec.Struct, gc=False):
     name: str | None = None
 
 
+Job = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+Row = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
+
+
 class Envelope(msgspec.Struct, gc=False):
     """What the scorer reads of a record; absent fields are empty."""
 
@@ -62,6 +66,8 @@ class Envelope(msgspec.Struct, gc=False):
     subject: str = ""
     time: str = ""
     data: Data = msgspec.field(default_factory=Data)
+    importjob: Job | None = None
+    importrow: Row | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,7 +75,7 @@ class Decoded:
     """The records of a batch as columns of equal length.
 
     `code` is a Code; `at` is occurred_at (a tick's T) in epoch ms; hashes are keyed, `user` is 0 without a user.
-    `facts` holds the typed data of rows of code FACT,
+    `imported` tells rows of a history; `facts` holds the typed data of rows of code FACT,
     `contexts` the context offset of ticks, `dead` reason and detail of dead rows.
     """
 
@@ -78,6 +84,7 @@ class Decoded:
     id: Hashes
     account: Hashes
     user: Hashes
+    imported: npt.NDArray[np.bool_]
     envelopes: list[Envelope]
     facts: dict[int, msgspec.Struct]
     contexts: dict[int, int]
@@ -128,13 +135,17 @@ def decode(values: Sequence[bytes | None], *, seed: int) -> Decoded:
         id=_id_hashes(envelopes, seed=seed),
         account=hashes_of([envelope.subject for envelope in envelopes], seed=seed),
         user=hashes_of([envelope.data.user or "" for envelope in envelopes], seed=seed),
+        imported=np.array([envelope.importjob is not None for envelope in envelopes], bool),
         envelopes=envelopes,
         facts={row: slow.fact for row, slow in careful.items() if slow.fact is not None},
         contexts={row: slow.context for row, slow in careful.items() if slow.code is Code.TICK},
         dead={row: (slow.reason, slow.detail) for row, slow in careful.items() if slow.reason is not None},
     )
     decoded.user[decoded.user == hashes_of([""], seed=seed)] = 0
-    _refuse_bad_times(decoded)
+    rowless = [row for row in np.flatnonzero(decoded.imported).tolist() if envelopes[row].importrow is None]
+    _refuse(decoded, rowless, detail="importjob stands without importrow")
+    bad_times = np.flatnonzero((decoded.at == NONE) & (decoded.code != Code.DEAD)).tolist()
+    _refuse(decoded, bad_times, detail="time is not RFC 3339 with an offset")
     return decoded
 
 
@@ -225,13 +236,12 @@ def _read_event(value: bytes, *, kind: str, data: msgspec.Raw | None) -> _Slow:
     return _Slow(code, envelope, fact=fact)
 
 
-def _refuse_bad_times(decoded: Decoded) -> None:
-    bad = (decoded.at == NONE) & (decoded.code != Code.DEAD)
-    for row in np.flatnonzero(bad).tolist():
-        decoded.dead[row] = (Reason.SCHEMA, "time is not RFC 3339 with an offset")
+def _refuse(decoded: Decoded, rows: Sequence[int], *, detail: str) -> None:
+    for row in rows:
+        decoded.dead[row] = (Reason.SCHEMA, detail)
         decoded.facts.pop(row, None)
         decoded.contexts.pop(row, None)
-    decoded.code[bad] = Code.DEAD
+        decoded.code[row] = Code.DEAD
 
 
 def _dead(reason: Reason, detail: str) -> _Slow:

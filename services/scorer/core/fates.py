@@ -28,6 +28,10 @@ class Fate(StrEnum):
     TICK = "ticks"
 
 
+FATES: Final = tuple(Fate)
+"""Fates by the code in `Outputs.fates`."""
+
+
 class Dead(NamedTuple):
     """A record that is dead-lettered: its row in the batch and why."""
 
@@ -56,13 +60,15 @@ def sort_out(
     elsewhere = ~unreadable & (homes >= 0)
     here = ~unreadable & ~elsewhere
     in_future = here & (at > ts + EVENT_LEAD)
-    too_late = here & ~in_future & ~np.isin(code, _AT_ANY_AGE)
+    too_late = here & ~in_future & ~decoded.imported[rows] & ~np.isin(code, _AT_ANY_AGE)
     too_late &= (at < clock - HORIZON) if clock is not None else False
     dead, moved = [], []
     for where in np.flatnonzero(~here | in_future | too_late).tolist():
         row = int(rows[where])
         if unreadable[where]:
             reason, detail = decoded.dead[row]
+        elif elsewhere[where] and decoded.imported[row]:
+            reason, detail = Reason.WRONG_PARTITION, "an imported row is not where its account belongs"
         elif elsewhere[where] and not _was_moved(batch, row):
             moved.append(Moved(int(homes[where]), row))
             continue

@@ -63,16 +63,28 @@ class Step:
     severity: Ints
 
 
-def judge(features: Features, *, at: int, episodes: Episodes, activity: Activity, bundle: CompiledBundle) -> list[Step]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Court:
+    """What judging stands on beside features: episodes, activity, rules, and whose rules on activity stand still."""
+
+    episodes: Episodes
+    activity: Activity
+    bundle: CompiledBundle
+    held: Flags
+
+
+def judge(features: Features, *, at: int, court: Court) -> list[Step]:
     """Bring the episodes of `features.rows` to T = `at` under the bundle's rules and return what changed."""
+    episodes, activity, bundle = court.episodes, court.activity, court.bundle
     steps = []
     for column, rule in enumerate(bundle.rules):
         opened = episodes.columns["opened"][features.rows, column]
         severity = episodes.columns["severity"][features.rows, column].astype(np.int64)
         is_open = opened != NONE
-        holds = _holds(rule, features=features, is_open=is_open)
+        still = court.held & ~features.ended & (rule.based_on == "activity")
+        holds = _holds(rule, features=features, is_open=is_open) & ~still
         level = _level(rule, features=features, severity=severity)
-        over = is_open & ~holds & ~features.ended
+        over = is_open & ~holds & ~features.ended & ~still
         withdrawn = over & _disproved(rule, over, opened=opened, features=features, activity=activity, bundle=bundle)
         changes = {
             Change.OPENED: ~is_open & holds,

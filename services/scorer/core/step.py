@@ -1,20 +1,23 @@
 """Take a partition one batch further: fates, fold, and at ticks health and episodes. The heart of the scorer."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from services.scorer.core.activity import LOGIN, OUTCOME, TICKET, USAGE, Activity, Applied
 from services.scorer.core.batch import Batch
 from services.scorer.core.bundle import CompiledBundle
-from services.scorer.core.days import DAY
+from services.scorer.core.days import DAY, HORIZON, HOUR
 from services.scorer.core.decode import Code, Decoded, Reason, decode
 from services.scorer.core.facts import Facts, Told
-from services.scorer.core.fates import TICK_LEAD, Dead, Fate, Moved, homes_of, sort_out
+from services.scorer.core.fates import FATES, TICK_LEAD, Dead, Fate, Moved, homes_of, sort_out
 from services.scorer.core.features import MISSING, Flags, features_at
+from services.scorer.core.imports import NO_JOB, Imports
+from services.scorer.core.known import Known, KnownAt
 from services.scorer.core.publish import (
     Evaluation,
     HealthRow,
@@ -22,21 +25,34 @@ from services.scorer.core.publish import (
     health_rows,
     to_publish,
 )
-from services.scorer.core.rules import Episodes, Step, judge
+from services.scorer.core.rules import Court, Episodes, Step, judge
 from services.scorer.core.scorecard import bands_of, health_of
 from services.scorer.core.seen import Seen
 from services.scorer.core.table import Hashes, Ints
 from services.scorer.core.transitions import transitions
+from shared.contracts.context import GuardState
 
 SLICE: Final = 2048
 """Accounts evaluated at once: keeps the working arrays of an evaluation to some tens of megabytes."""
+LONGEST_HOLD: Final = 4 * HOUR
 _SIGNALS: Final = np.array([LOGIN, USAGE, OUTCOME, TICKET])
+_CODE_OF: Final = {fate: code for code, fate in enumerate(FATES)}
+
+
+class Arrival(NamedTuple):
+    """Live presence that came through a source: how many events were applied, and the last one's broker timestamp."""
+
+    events: int
+    last: int
 
 
 @dataclass(slots=True)
 class Outputs:
-    """What a batch leads to, in log order."""
+    """What a batch leads to, in log order; `fates` are codes of FATES for the rows from `first` on."""
 
+    first: int = 0
+    fates: npt.NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, np.int8))
+    arrived: dict[str, Arrival] = field(default_factory=dict)
     healths: list[HealthRow] = field(default_factory=list)
     scores: list[Record] = field(default_factory=list)
     transitions: list[Record] = field(default_factory=list)
@@ -64,6 +80,13 @@ class Partition:
         self.facts = Facts()
         self.episodes = Episodes()
         self.seen = Seen()
+        self.imports = Imports()
+        self.guards: frozenset[str] = frozenset()
+        """The sources guarded at the last tick that had a bundle."""
+        self.running: tuple[tuple[str, int], ...] = ()
+        """The imports that ran at that tick, with when they were last heard (epoch ms)."""
+        self.lapsed = 0
+        """How many imports were given up because nothing was heard of them."""
 
     @classmethod
     def empty(cls, *, partition: int, partitions: int, seed: int) -> "Partition":
@@ -75,15 +98,15 @@ class Partition:
         """How many accounts are known."""
         return self.activity.accounts.count
 
+    def fed_by(self, source: str) -> int:
+        """Return how many accounts a source feeds."""
+        return int(self.activity.fed_by(source).sum())
 
-BundleAt = Callable[[int], CompiledBundle | None]
-"""Return the bundle in force at an offset of `churn.context.v1`."""
 
-
-def step(state: Partition, batch: Batch, *, bundle_at: BundleAt) -> Outputs:
+def step(state: Partition, batch: Batch, *, known_at: KnownAt) -> Outputs:
     """Apply a batch to the state and return what it leads to. Records before `state.position` are passed over."""
-    outputs = Outputs()
     first = int(np.searchsorted(batch.offsets, state.position))
+    outputs = Outputs(first=first, fates=np.zeros(len(batch) - first, np.int8))
     decoded = decode(batch.values(), seed=state.seed)
     hours = np.concatenate(
         [np.zeros(first, np.int64), state.seen.arrive(batch.offsets[first:], batch.timestamps[first:])]
@@ -92,7 +115,7 @@ def step(state: Partition, batch: Batch, *, bundle_at: BundleAt) -> Outputs:
     for tick in [*ticks[ticks >= first].tolist(), len(batch)]:
         _fold(state, batch, decoded, rows=np.arange(first, tick), hours=hours, outputs=outputs)
         if tick < len(batch):
-            _tick(state, batch, decoded, row=tick, bundle_at=bundle_at, outputs=outputs)
+            _tick(state, batch, decoded, row=tick, known_at=known_at, outputs=outputs)
         first = tick + 1
     if len(batch):
         state.position = max(state.position, int(batch.offsets[-1]) + 1)
@@ -126,18 +149,55 @@ def _fold(state: Partition, batch: Batch, decoded: Decoded, *, rows: Ints, hours
     alive, dead, moved = sort_out(batch, decoded, rows=rows, homes=homes, clock=state.clock)
     outputs.dead += dead
     outputs.moved += moved
-    state.counts[Fate.DEAD] += len(dead)
-    state.counts[Fate.MOVED] += len(moved)
-    repeats = state.seen.duplicates(
-        decoded.id[rows[alive]], offsets=batch.offsets[rows[alive]], hours=hours[rows[alive]]
-    )
-    state.counts[Fate.DUPLICATE] += int(repeats.sum())
-    applied = alive[~repeats]
-    state.counts[Fate.APPLIED] += len(applied)
+    repeats, jobs = _repeats(state, batch, decoded, rows=rows[alive], hours=hours)
+    _note(state, outputs, Fate.DEAD, rows=[row for *_, row in dead])
+    _note(state, outputs, Fate.MOVED, rows=[row for _, row in moved])
+    _note(state, outputs, Fate.DUPLICATE, rows=rows[alive[repeats]])
+    applied, jobs = alive[~repeats], jobs[~repeats]
+    _note(state, outputs, Fate.APPLIED, rows=rows[applied])
     new = applied[found[applied] < 0]
     found[new] = _new_accounts(state, [texts[where] for where in new.tolist()], hashes=hashes[new])
-    fresh = applied[batch.offsets[rows[applied]] > state.activity.accounts["upto"][found[applied]]]
+    is_fresh = batch.offsets[rows[applied]] > state.activity.accounts["upto"][found[applied]]
+    fresh = applied[is_fresh]
     _apply(state, decoded, rows=rows[fresh], accounts=found[fresh])
+    imported = jobs[is_fresh] != NO_JOB
+    state.activity.accounts["job"][found[fresh[imported]]] = jobs[is_fresh][imported]
+    _arrive(batch, decoded, rows=rows[applied[jobs == NO_JOB]], outputs=outputs)
+
+
+def _repeats(
+    state: Partition, batch: Batch, decoded: Decoded, *, rows: Ints, hours: Ints
+) -> tuple[npt.NDArray[np.bool_], Ints]:
+    """Say which rows repeat one applied before, by id or by job and row, and return the job of each (NO_JOB: live)."""
+    repeats, jobs = np.zeros(len(rows), bool), np.full(len(rows), NO_JOB)
+    imported = decoded.imported[rows]
+    live = np.flatnonzero(~imported)
+    ids, offsets = decoded.id[rows[live]], batch.offsets[rows[live]]
+    repeats[live] = state.seen.duplicates(ids, offsets=offsets, hours=hours[rows[live]])
+    where = np.flatnonzero(imported)
+    if where.size:
+        envelopes = [decoded.envelopes[row] for row in rows[where].tolist()]
+        jobs[where], repeats[where] = state.imports.take(
+            [envelope.importjob or "" for envelope in envelopes],
+            rows=np.array([envelope.importrow for envelope in envelopes], np.int64),
+            timestamps=batch.timestamps[rows[where]],
+        )
+    return repeats, jobs
+
+
+def _note(state: Partition, outputs: Outputs, fate: Fate, *, rows: Ints | Sequence[int]) -> None:
+    state.counts[fate] += len(rows)
+    outputs.fates[np.asarray(rows, np.int64) - outputs.first] = _CODE_OF[fate]
+
+
+def _arrive(batch: Batch, decoded: Decoded, *, rows: Ints, outputs: Outputs) -> None:
+    present = rows[decoded.code[rows] <= Code.OUTCOME]
+    sources = Counter(decoded.envelopes[row].source for row in present.tolist())
+    for source, count in sources.items():
+        before = outputs.arrived.get(source, Arrival(0, 0))
+        # records of one partition arrive in order: the batch's last stands for each of its sources
+        last = max(before.last, int(batch.timestamps[present].max()))
+        outputs.arrived[source] = Arrival(before.events + count, last)
 
 
 def _new_accounts(state: Partition, accounts: Sequence[str], *, hashes: Hashes) -> Ints:
@@ -153,6 +213,10 @@ def _new_accounts(state: Partition, accounts: Sequence[str], *, hashes: Hashes) 
 
 
 def _apply(state: Partition, decoded: Decoded, *, rows: Ints, accounts: Ints) -> None:
+    old = _too_old(state, decoded, rows=rows)
+    if old.any():
+        _apply_old(state, decoded, rows=rows[old], accounts=accounts[old])
+        rows, accounts = rows[~old], accounts[~old]
     code = decoded.code[rows]
     signal = np.where(code <= Code.TICKET, _SIGNALS[np.minimum(code, Code.TICKET)], -1)
     key_features = state.bundle.scorecard.key_features if state.bundle else ()
@@ -160,8 +224,20 @@ def _apply(state: Partition, decoded: Decoded, *, rows: Ints, accounts: Ints) ->
         signals = {name: state.activity.feature(name) for name in key_features}
         for where in np.flatnonzero(code == Code.USAGE).tolist():
             signal[where] = signals.get(decoded.envelopes[rows[where]].data.name, USAGE)
+    source = np.zeros(len(rows), np.int64)
+    present = np.flatnonzero(code <= Code.OUTCOME)
+    names = [decoded.envelopes[row].source for row in rows[present].tolist()]
+    numbers = {name: state.activity.source(name) for name in dict.fromkeys(names)}
+    source[present] = [numbers[name] for name in names]
     state.activity.fold(
-        Applied(account=accounts, at=decoded.at[rows], code=code, signal=signal, user=decoded.user[rows])
+        Applied(
+            account=accounts,
+            at=decoded.at[rows],
+            code=code,
+            signal=signal,
+            source=source,
+            user=decoded.user[rows],
+        )
     )
     is_fact = np.flatnonzero(code == Code.FACT)
     facts = [
@@ -172,23 +248,39 @@ def _apply(state: Partition, decoded: Decoded, *, rows: Ints, accounts: Ints) ->
     state.facts.apply(facts, activity=state.activity)
 
 
-def _tick(state: Partition, batch: Batch, decoded: Decoded, *, row: int, bundle_at: BundleAt, outputs: Outputs) -> None:
+def _too_old(state: Partition, decoded: Decoded, *, rows: Ints) -> npt.NDArray[np.bool_]:
+    """Say which rows of a history lie before every window: all but facts and outcomes."""
+    if state.clock is None:
+        return np.zeros(len(rows), bool)
+    old: npt.NDArray[np.bool_] = decoded.imported[rows] & (decoded.at[rows] < state.clock - HORIZON)
+    return old & np.isin(decoded.code[rows], (Code.LOGIN, Code.USAGE, Code.TICKET))
+
+
+def _apply_old(state: Partition, decoded: Decoded, *, rows: Ints, accounts: Ints) -> None:
+    present = decoded.code[rows] != Code.TICKET
+    state.activity.begin_earlier(accounts[present], at=decoded.at[rows[present]])
+    state.activity.accounts["touched"][accounts] = True
+
+
+def _tick(state: Partition, batch: Batch, decoded: Decoded, *, row: int, known_at: KnownAt, outputs: Outputs) -> None:
     at, offset = int(decoded.at[row]), int(batch.offsets[row])
     if at > batch.timestamps[row] + TICK_LEAD:
-        state.counts[Fate.DEAD] += 1
+        _note(state, outputs, Fate.DEAD, rows=[row])
         outputs.dead.append(Dead(offset, Reason.TICK_AHEAD, "the tick is more than 5 s ahead of its arrival", row))
         return
-    state.counts[Fate.TICK] += 1
+    _note(state, outputs, Fate.TICK, rows=[row])
     state.pending = False
     if state.clock is not None and at <= state.clock:
         return
     state.clock = at
-    bundle = bundle_at(decoded.contexts[row])
-    if bundle is not None:
-        _evaluate(state, at=at, offset=offset, bundle=bundle, outputs=outputs)
+    known = known_at(decoded.contexts[row], state.partition)
+    if known.bundle is not None:
+        _evaluate(state, at=at, offset=offset, bundle=known.bundle, known=known, outputs=outputs)
 
 
-def _evaluate(state: Partition, *, at: int, offset: int, bundle: CompiledBundle, outputs: Outputs) -> None:
+def _evaluate(
+    state: Partition, *, at: int, offset: int, bundle: CompiledBundle, known: Known, outputs: Outputs
+) -> None:
     columns, count = state.activity.accounts, state.accounts
     is_new = state.bundle is None or state.bundle.version != bundle.version
     before = state.episodes
@@ -199,31 +291,68 @@ def _evaluate(state: Partition, *, at: int, offset: int, bundle: CompiledBundle,
     due = columns["touched"][:count].copy()
     if state.next_due is None or state.next_due <= at:
         due |= columns["due"][:count] <= at
+    importing, imported = _importing(state, known, at=at)
+    held = _guard(state, known, at=at, due=due)
+    due = (due | imported) & ~importing
     if is_new:
         due[:] = True
     due &= columns["upto"][:count] < offset
     rows = np.flatnonzero(due)
     for start in range(0, len(rows), SLICE):
         some = rows[start : start + SLICE]
-        evaluation, steps = _judge(state, at=at, offset=offset, rows=some, bundle=bundle)
+        evaluation, steps = _judge(state, at=at, offset=offset, rows=some, bundle=bundle, held=held[some])
         healths = health_rows(evaluation)
         outputs.healths += healths
         outputs.scores += [
             Record(healths[where].account.encode(), healths[where].payload, at)
             for where in np.flatnonzero(to_publish(evaluation)).tolist()
         ]
-        outputs.transitions += transitions(steps, evaluation=evaluation, before=before, standing=is_new)
+        standing = imported[some] | is_new
+        outputs.transitions += transitions(steps, evaluation=evaluation, before=before, standing=standing)
+    columns["job"][rows[imported[rows]]] = NO_JOB
     state.next_due = int(columns["due"][:count].min()) if count else None
 
 
+def _importing(state: Partition, known: Known, *, at: int) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Say of every account whether its import runs, and whether it is over just now."""
+    jobs = state.activity.accounts["job"][: state.accounts]
+    if not state.imports.names or not (has_job := jobs != NO_JOB).any():
+        state.running = ()
+        return np.zeros(len(jobs), bool), np.zeros(len(jobs), bool)
+    runs = state.imports.running(known.imports, at=at)
+    entries = state.imports.entries()
+    state.running = tuple((entries[number][0], entries[number][2]) for number in np.flatnonzero(runs).tolist())
+    given_up = np.flatnonzero(state.imports.said_running(known.imports) & ~runs)
+    state.lapsed += int(np.isin(given_up, jobs).sum())
+    importing = has_job & runs[jobs]
+    return importing, has_job & ~importing
+
+
+def _guard(state: Partition, known: Known, *, at: int, due: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Say of every account whether a guarded source feeds it; those whose guard is over now become due."""
+    before, activity = state.guards, state.activity
+    state.guards = frozenset(
+        source
+        for source, guard in known.guards.items()
+        if guard.state is GuardState.HELD and at < guard.at + LONGEST_HOLD
+    )
+    for source in before - state.guards:
+        due |= activity.fed_by(source)
+    held = np.zeros(state.accounts, bool)
+    for source in state.guards:
+        held |= activity.fed_by(source)
+    return held
+
+
 def _judge(
-    state: Partition, *, at: int, offset: int, rows: Ints, bundle: CompiledBundle
+    state: Partition, *, at: int, offset: int, rows: Ints, bundle: CompiledBundle, held: npt.NDArray[np.bool_]
 ) -> tuple[Evaluation, list[Step]]:
     columns = state.activity.accounts
     columns["evaluated_at"][rows], columns["evaluated_offset"][rows] = at, offset
     evaluation = _evaluation(state, rows=rows, bundle=bundle)
     features = evaluation.features
-    steps = judge(features, at=at, episodes=state.episodes, activity=state.activity, bundle=bundle)
+    court = Court(episodes=state.episodes, activity=state.activity, bundle=bundle, held=held)
+    steps = judge(features, at=at, court=court)
     columns["band"][rows] = evaluation.bands
     columns["touched"][rows] = False
     tomorrow = (features.day + 1) * DAY + columns["roll"][rows]

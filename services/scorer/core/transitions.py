@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import msgspec
 
 from services.scorer.core.bundle import BANDS
-from services.scorer.core.features import MISSING
+from services.scorer.core.features import MISSING, Flags
 from services.scorer.core.publish import Evaluation, Record
 from services.scorer.core.rules import SEVERITIES, Episodes, Step
 from services.scorer.core.table import NONE, Ints
@@ -28,10 +28,11 @@ class _Told:
     standing: bool = False
 
 
-def transitions(steps: Sequence[Step], *, evaluation: Evaluation, before: Episodes, standing: bool) -> list[Record]:
+def transitions(steps: Sequence[Step], *, evaluation: Evaluation, before: Episodes, standing: Flags) -> list[Record]:
     """Return the records of an evaluation, account by account: the rules in order, then rules that are no more.
 
-    `before` are the episodes as they were under the last bundle; those of rules the new one lacks are withdrawn.
+    `standing` says whose openings were so before anybody judged; `before` are the episodes as they were under the last
+    bundle: those of rules the new one lacks are withdrawn.
     """
     found = [
         (int(where), _told(step, place, order=order, evaluation=evaluation, standing=standing))
@@ -43,7 +44,7 @@ def transitions(steps: Sequence[Step], *, evaluation: Evaluation, before: Episod
     return [_record(evaluation, where, told) for where, told in found]
 
 
-def _told(step: Step, place: int, *, order: int, evaluation: Evaluation, standing: bool) -> _Told:
+def _told(step: Step, place: int, *, order: int, evaluation: Evaluation, standing: Flags) -> _Told:
     where = int(step.where[place])
     return _Told(
         order=order,
@@ -53,7 +54,7 @@ def _told(step: Step, place: int, *, order: int, evaluation: Evaluation, standin
         severity=int(step.severity[place]),
         evidence=[part for condition in step.rule.all for part in _evidence(evaluation, where, condition.feature)],
         playbook=step.rule.playbook,
-        standing=standing and step.change is Change.OPENED,
+        standing=bool(standing[where]) and step.change is Change.OPENED,
     )
 
 

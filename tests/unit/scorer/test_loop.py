@@ -9,6 +9,7 @@ import pytest
 from services.scorer import loop as loop_module
 from services.scorer.checkpoint import Loaded
 from services.scorer.core.batch import Batch
+from services.scorer.core.known import Known
 from services.scorer.core.step import Outputs, Partition
 from services.scorer.fence import Exit
 from services.scorer.loop import Loop, Shape
@@ -78,8 +79,9 @@ class World:
     async def reach(self, offset: int) -> None:
         assert offset == -1
 
-    def bundle_at(self, offset: int) -> None:
-        """Know of none."""
+    def known_at(self, offset: int, partition: int) -> Known:  # noqa: ARG002  the real one's names
+        """Know of nothing."""
+        return Known()
 
     def end_process(self, code: Exit, **fields: object) -> None:
         self.ended.append((code, str(fields.get("fault"))))
