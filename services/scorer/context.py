@@ -1,4 +1,4 @@
-"""Know what a partition can't know alone: configuration bundles and fingerprints, in the order of the context topic.
+"""Know what a partition can't know alone: configurations, imports, guards, fingerprints, by offset of their topic.
 
 A tick names the last offset of `churn.context.v1` its writer knew; the bundle in force at it is the last one at or
 before that offset. So a replay judges old ticks with the bundles of their time.
@@ -18,7 +18,8 @@ from aiokafka.structs import ConsumerRecord
 
 from services.scorer.core.batch import Batch
 from services.scorer.core.bundle import CompiledBundle, compile_bundle
-from shared.contracts.context import Bundle, ContextKind, Fingerprint
+from services.scorer.core.known import Known
+from shared.contracts.context import Bundle, ContextKind, Fingerprint, Guard, Import
 from shared.contracts.events import TICK_TYPE, Tick
 from shared.contracts.topics import CONTEXT
 
@@ -62,6 +63,9 @@ class Context:
         self._consumer = consumer
         self._producer = producer
         self._bundles: list[tuple[int, CompiledBundle]] = []
+        self._entries: list[tuple[int, Import | Guard]] = []
+        self._known: dict[int, tuple[int, Known]] = {}
+        """What was asked last, by partition: most ticks name the offset of the one before."""
         self._fingerprints: dict[str, str] = {}
         self._position = 0
         self._news = asyncio.Condition()
@@ -102,17 +106,33 @@ class Context:
                     " give the scorer the key it had before, or start on empty topics"
                 )
 
+    async def tell(self, entry: Import | Guard) -> None:
+        """Append an entry and return when it has been read back."""
+        kind = ContextKind.IMPORT if isinstance(entry, Import) else ContextKind.GUARD
+        await self._append(kind, msgspec.json.encode(entry))
+
     async def run(self) -> None:
         """Keep reading until cancelled."""
         while True:
             await self._poll(POLL_MS)
 
-    def bundle_at(self, offset: int) -> CompiledBundle | None:
-        """Return the bundle in force at an offset, None before the first."""
-        for at, bundle in reversed(self._bundles):
-            if at <= offset:
-                return bundle
-        return None
+    def known_at(self, offset: int, partition: int) -> Known:
+        """Return what is known at an offset in a partition; an offset not reached yet is as good as the last one."""
+        offset = min(offset, self.offset)
+        asked = self._known.get(partition)
+        if asked is None or asked[0] != offset:
+            asked = self._known[partition] = (offset, self._known_now(offset, partition))
+        return asked[1]
+
+    def _known_now(self, offset: int, partition: int) -> Known:
+        entries = [entry for at, entry in self._entries if at <= offset]
+        return Known(
+            bundle=next((bundle for at, bundle in reversed(self._bundles) if at <= offset), None),
+            imports={entry.job: entry for entry in entries if isinstance(entry, Import)},
+            guards={
+                entry.source: entry for entry in entries if isinstance(entry, Guard) and partition in entry.partitions
+            },
+        )
 
     async def reach(self, offset: int) -> None:
         """Return when everything up to `offset` is read, or when the topic ends before it.
@@ -150,13 +170,27 @@ class Context:
 
     def _take(self, record: ConsumerRecord[bytes | None, bytes | None]) -> None:
         kind, value = record.key, record.value or b""
-        if kind == ContextKind.BUNDLE.value.encode():
+        if kind in _OF_KIND:
+            self._take_entry(record, _OF_KIND[kind])
+        elif kind == ContextKind.BUNDLE.value.encode():
             bundle = msgspec.json.decode(value, type=Bundle)
             config = msgspec.json.decode(bundle.config)
             self._bundles.append((record.offset, compile_bundle(bundle.version, config)))
         elif kind == ContextKind.FINGERPRINT.value.encode():
             entry = msgspec.json.decode(value, type=Fingerprint)
             self._fingerprints.setdefault(entry.name, entry.fingerprint)
+
+    def _take_entry(self, record: ConsumerRecord[bytes | None, bytes | None], kind: type[Import | Guard]) -> None:
+        try:
+            self._entries.append((record.offset, msgspec.json.decode(record.value or b"", type=kind)))
+        except msgspec.MsgspecError as fault:  # others write these too: what can't be read says nothing, to everybody
+            log.error("context_entry_unreadable", offset=record.offset, fault=str(fault))
+
+
+_OF_KIND: Final[Mapping[bytes, type[Import | Guard]]] = {
+    ContextKind.IMPORT.value.encode(): Import,
+    ContextKind.GUARD.value.encode(): Guard,
+}
 
 
 def named_context(batch: Batch) -> int:

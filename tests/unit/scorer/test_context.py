@@ -12,7 +12,7 @@ from services.scorer.config import load_bundle
 from services.scorer.context import Context, WrongSecret, named_context
 from services.scorer.core.bundle import ConfigError
 from services.scorer.feed import batch_of
-from shared.contracts.context import ContextKind
+from shared.contracts.context import ContextKind, Guard, GuardState, Import, ImportState
 from shared.contracts.events import tick_record
 from tests.support.fake_core import as_any
 
@@ -70,7 +70,7 @@ async def test_the_bundle_in_force_is_the_last_at_or_before_the_offset(tmp_path:
     assert [record.key for record in topic.records] == [b"bundle", b"fingerprint", b"bundle"]
 
     for reader in (context, await context_of(topic)):
-        found = [reader.bundle_at(offset) for offset in (-1, 0, 1, 2, 99)]
+        found = [reader.known_at(offset, 0).bundle for offset in (-1, 0, 1, 2, 99)]
         versions = [bundle and bundle.version for bundle in found]
         assert versions == [None, one.version, one.version, two.version, two.version]
         assert reader.offset == 2
@@ -128,4 +128,29 @@ def _records(keys: list[bytes | None], values: list[bytes | None]) -> list[Consu
     return [
         ConsumerRecord("events", 0, offset, 0, 1, key, value, None, 0, 0, ())
         for offset, (key, value) in enumerate(zip(keys, values, strict=True))
+    ]
+
+
+async def test_imports_and_guards_are_known_from_their_offset_on() -> None:
+    topic = Topic()
+    writer = await context_of(topic)
+    running = Import(job="i_1", state=ImportState.RUNNING, at=5)
+    ended = Import(job="i_1", state=ImportState.ENDED, at=9)
+    guard = Guard(source="/sources/web", partitions=[0, 3], state=GuardState.HELD, at=7)
+    for entry in (running, guard, ended):
+        await writer.tell(entry)
+    topic.records.append(ConsumerRecord("", 0, 3, 0, 0, b"import", b"{", None, 0, 0, ()))
+
+    reader = await context_of(topic)
+    assert [reader.known_at(offset, 0).imports.get("i_1") for offset in (-1, 0, 1, 2, 3)] == [
+        None,
+        running,
+        running,
+        ended,
+        ended,
+    ]
+    assert [reader.known_at(1, partition).guards for partition in (0, 1, 3)] == [
+        {"/sources/web": guard},
+        {},
+        {"/sources/web": guard},
     ]
