@@ -204,6 +204,8 @@ class Loop:
             if partition in ends:
                 metrics.LAG.labels(str(partition)).set(max(0, ends[partition] - owned.state.position))
         metrics.ACCOUNTS.set(sum(owned.state.accounts for owned in self._owned.values()))
+        for fate in metrics.FATES:
+            metrics.LOG.labels(fate).set(sum(owned.state.counts[fate] for owned in self._owned.values()))
 
     def start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Run a task whose failure ends the process."""

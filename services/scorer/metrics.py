@@ -14,6 +14,10 @@ PHASES: Final = ("fold", "tick")
 RECORDS = with_zeros(
     Counter("churn_scorer_records", "Records of the event log by fate (SRE: dead or moved rising)", ["fate"]), FATES
 )
+LOG = with_zeros(
+    Gauge("churn_scorer_log_records", "Records scored since the log began, by fate, restarts included (SRE)", ["fate"]),
+    FATES,
+)
 DEAD_LETTERS = with_zeros(
     Counter("churn_scorer_dead_letters", "Events nobody could read, by reason (SRE, and whoever sends)", ["reason"]),
     [reason.value for reason in Reason],
