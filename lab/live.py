@@ -1,5 +1,6 @@
 """Read what the live system holds: the log, the configurations, what Redis and the outgoing topics say."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
@@ -8,7 +9,7 @@ from redis.asyncio import Redis
 from lab.oracle import Bundle
 from lab.oracle_records import Record
 from shared.contracts.context import Bundle as PublishedBundle
-from shared.contracts.context import ContextKind
+from shared.contracts.context import ContextKind, Guard, Import
 from shared.contracts.health import AccountHealth
 from shared.contracts.risk import Transition
 from shared.contracts.topics import CONTEXT, RISK, SCORES
@@ -40,9 +41,9 @@ async def read_partition(kafka: str, topic: str, number: int) -> list[Record]:
     ]
 
 
-async def read_contexts(kafka: str) -> dict[int, Bundle]:
-    """Return every configuration by its offset on the context topic."""
-    found: dict[int, Bundle] = {}
+async def read_contexts(kafka: str) -> dict[int, Bundle | Import | Guard]:
+    """Return every entry of the context topic that scoring reads, by its offset."""
+    found: dict[int, Bundle | Import | Guard] = {}
     async for record in read_to_end(kafka, CONTEXT):
         if record.key == ContextKind.BUNDLE.encode() and record.value is not None:
             published = msgspec.json.decode(record.value, type=PublishedBundle)
@@ -50,6 +51,9 @@ async def read_contexts(kafka: str) -> dict[int, Bundle]:
             found[record.offset] = Bundle(
                 version=published.version, scorecard=config["scorecard"], rules=config["rules"]
             )
+        elif record.key in _OF_KIND and record.value is not None:
+            with suppress(msgspec.MsgspecError):  # an entry nobody can read says nothing
+                found[record.offset] = msgspec.json.decode(record.value, type=_OF_KIND[record.key])
     return found
 
 
@@ -72,3 +76,9 @@ async def read_healths(redis: "Redis") -> dict[str, AccountHealth]:
         cursor = page.cursor
         if cursor is None:
             return found
+
+
+_OF_KIND: dict[bytes, type[Import | Guard]] = {
+    ContextKind.IMPORT.encode(): Import,
+    ContextKind.GUARD.encode(): Guard,
+}

@@ -11,6 +11,7 @@ from typing import Any
 from lab.oracle_features import DAY, HOUR, History, deadline_after, features_of
 from lab.oracle_health import Episode, View, band_of, contributions_of, steps_of
 from lab.oracle_records import CHECKED, Dead, Event, Record, Tick, read
+from shared.contracts.context import Guard, GuardState, Import, ImportState
 from shared.contracts.events import MOVED_HEADER, AccountFacts, Kind
 from shared.contracts.health import AccountHealth, Attributes, Band, OpenEpisode
 from shared.contracts.partition import partition_of, roll_ms
@@ -27,6 +28,10 @@ class Bundle:
     version: str
     scorecard: dict[str, Any]
     rules: dict[str, Any]
+
+
+Contexts = Mapping[int, Bundle | Import | Guard]
+"""Entries of `churn.context.v1` by offset, as far as scoring reads them."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,6 +74,7 @@ class _Account:
     band: Band = Band.UNKNOWN
     episodes: list[Episode] = field(default_factory=list)
     published: tuple[Band, int | None, int] | None = None
+    job: str | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -76,22 +82,22 @@ class _Log:
     partition: int
     partitions: int
     generation: int
-    contexts: Mapping[int, Bundle]
+    contexts: "Contexts"
     clock: int | None = None
     arrival: int = 0
     bundle: Bundle | None = None
     seen: dict[tuple[str, str], int] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
+    heard: dict[str, int] = field(default_factory=dict)
+    guarded: set[str] = field(default_factory=set)
     accounts: dict[str, _Account] = field(default_factory=dict)
     result: Result = field(default_factory=Result)
 
 
 def run(
-    records: Iterable[Record], *, partition: int, partitions: int, contexts: Mapping[int, Bundle], generation: int = 1
+    records: Iterable[Record], *, partition: int, partitions: int, contexts: Contexts, generation: int = 1
 ) -> Result:
-    """Return the fate of every record of one partition and all that its ticks publish.
-
-    `contexts` are the entries of kind `bundle` in `churn.context.v1` by offset.
-    """
+    """Return the fate of every record of one partition and all that its ticks publish."""
     log = _Log(partition=partition, partitions=partitions, generation=generation, contexts=contexts)
     for record in records:
         log.arrival = max(log.arrival, record.ts)
@@ -107,13 +113,20 @@ def _fate(log: _Log, record: Record) -> str:
     if isinstance(event, Tick):
         return _tick(log, event, offset=record.offset)
     if partition_of(event.account.encode(), partitions=log.partitions) != log.partition:
-        if any(name == MOVED_HEADER for name, _ in record.headers):
+        if event.job is not None or any(name == MOVED_HEADER for name, _ in record.headers):
             raise Dead("wrong_partition")
         return "moved"
     if event.at > record.ts + 300_000:
         raise Dead("in_future")
-    if log.clock is not None and event.at < log.clock - 91 * DAY and event.kind not in TIMELESS:
+    if event.job is None and _is_before_windows(log, event):
         raise Dead("too_late")
+    if event.job is not None and event.row is not None:
+        if event.row <= log.rows.get(event.job, -1):
+            return "duplicate"
+        log.rows[event.job] = event.row
+        log.heard[event.job] = max(record.ts, log.heard.get(event.job, record.ts))
+        _apply(log, event)
+        return "applied"
     hour = log.arrival // HOUR
     identity = (event.source, event.id)
     if identity in log.seen and hour <= log.seen[identity] + 24:
@@ -123,18 +136,21 @@ def _fate(log: _Log, record: Record) -> str:
     return "applied"
 
 
+def _is_before_windows(log: _Log, event: Event) -> bool:
+    return log.clock is not None and event.at < log.clock - 91 * DAY and event.kind not in TIMELESS
+
+
 def _apply(log: _Log, event: Event) -> None:
     if event.account not in log.accounts:
         history = History(account=event.account, roll=roll_ms(event.account.encode()))
         log.accounts[event.account] = _Account(history=history)
     account = log.accounts[event.account]
     account.touched = True
+    account.job = account.job if event.job is None else event.job
     history, data, stamp = account.history, event.data, (event.at, event.id.encode(), event.source.encode())
-    if event.kind in PRESENCE or event.kind not in set(Kind):
-        history.count(_signal(log.bundle, event), at=event.at)
-        history.be_present(event.at, user=data.get("user"))
-    elif event.kind == Kind.TICKET:
-        history.count("ticket", at=event.at)
+    is_presence = event.kind in PRESENCE or event.kind not in set(Kind)
+    if is_presence or event.kind == Kind.TICKET:
+        _act(log, history, event, is_presence=is_presence)
     elif event.kind == Kind.ACCOUNT:
         for name in AccountFacts.__struct_fields__:
             if data.get(name) is not None:
@@ -145,6 +161,18 @@ def _apply(log: _Log, event: Event) -> None:
         history.learn(data["kind"], data["score"], stamp=stamp)
     elif event.kind == Kind.BILLING:
         history.learn(f"{data['status']}_at", None, stamp=stamp)
+
+
+def _act(log: _Log, history: History, event: Event, *, is_presence: bool) -> None:
+    is_old = _is_before_windows(log, event)
+    if is_presence and is_old:
+        history.begin(event.at)
+    elif is_presence:
+        history.count(_signal(log.bundle, event), at=event.at)
+        history.be_present(event.at, user=event.data.get("user"))
+        history.come_through(event.source, at=event.at)
+    elif not is_old:
+        history.count("ticket", at=event.at)
 
 
 def _signal(bundle: Bundle | None, event: Event) -> str:
@@ -164,26 +192,49 @@ def _tick(log: _Log, tick: Tick, *, offset: int) -> str:
     if log.clock is not None and tick.at <= log.clock:
         return "tick"
     log.clock = tick.at
-    known = [entry for entry in log.contexts if entry <= tick.context]
-    if known:
-        bundle = log.contexts[max(known)]
-        changed = log.bundle is None or bundle.version != log.bundle.version
-        log.bundle = bundle
-        _evaluate(log, Evaluation(offset=offset, at=tick.at), bundle=bundle, changed=changed)
+    entries = [log.contexts[entry] for entry in sorted(log.contexts) if entry <= tick.context]
+    bundles = [entry for entry in entries if isinstance(entry, Bundle)]
+    if bundles:
+        before, log.bundle = log.bundle, bundles[-1]
+        changed = before is None or before.version != log.bundle.version
+        running = {job for job in log.rows if _runs(log, job, entries, at=tick.at)}
+        were_guarded, log.guarded = log.guarded, _guarded(log, entries, at=tick.at)
+        evaluation = Evaluation(offset=offset, at=tick.at)
+        _evaluate(log, evaluation, changed=changed, running=running, freed=were_guarded - log.guarded)
     return "tick"
 
 
-def _evaluate(log: _Log, evaluation: Evaluation, *, bundle: Bundle, changed: bool) -> None:
+def _runs(log: _Log, job: str, entries: list[Bundle | Import | Guard], *, at: int) -> bool:
+    said = [entry for entry in entries if isinstance(entry, Import) and entry.job == job]
+    if not said or said[-1].state is not ImportState.RUNNING:
+        return False
+    return at < max(said[-1].at, log.heard[job]) + 600_000
+
+
+def _guarded(log: _Log, entries: list[Bundle | Import | Guard], *, at: int) -> set[str]:
+    guards = [entry for entry in entries if isinstance(entry, Guard) and log.partition in entry.partitions]
+    last = {guard.source: guard for guard in guards}
+    return {source for source, guard in last.items() if guard.state is GuardState.HELD and at < guard.at + 4 * HOUR}
+
+
+def _evaluate(log: _Log, evaluation: Evaluation, *, changed: bool, running: set[str], freed: set[str]) -> None:
     for account in log.accounts.values():
-        if account.touched or account.due <= evaluation.at or changed:
-            _judge(log, account, evaluation, bundle=bundle, changed=changed)
+        if account.job in running and not changed:
+            continue
+        is_over = account.job is not None and account.job not in running
+        is_freed = any(account.history.is_fed_by(source) for source in freed)
+        if account.touched or account.due <= evaluation.at or changed or is_over or is_freed:
+            _judge(log, account, evaluation, standing=changed or is_over)
+            account.job = None if is_over else account.job
     log.result.evaluations.append(evaluation)
     log.result.healths.update(evaluation.healths)
 
 
-def _judge(log: _Log, account: _Account, evaluation: Evaluation, *, bundle: Bundle, changed: bool) -> None:
-    history, t = account.history, evaluation.at
-    view = _view(history, t, bundle=bundle)
+def _judge(log: _Log, account: _Account, evaluation: Evaluation, *, standing: bool) -> None:
+    if log.bundle is None:
+        return
+    history, t, bundle = account.history, evaluation.at, log.bundle
+    view = _view(history, t, bundle=bundle, held=any(history.is_fed_by(source) for source in log.guarded))
     contributions = contributions_of(view.features, bundle.scorecard) if view.enough and not history.ended else []
     health = sum(c.points for c in contributions) if contributions else None
     account.band = band_of(health, before=account.band, bands=bundle.scorecard["bands"])
@@ -227,7 +278,7 @@ def _judge(log: _Log, account: _Account, evaluation: Evaluation, *, bundle: Bund
             partition=log.partition,
             offset=evaluation.offset,
             bundle=bundle.version,
-            standing=changed and step.change is Change.OPENED,
+            standing=standing and step.change is Change.OPENED,
             playbook=step.playbook,
             band=account.band,
             health=health,
@@ -242,7 +293,7 @@ def _judge(log: _Log, account: _Account, evaluation: Evaluation, *, bundle: Bund
         account.published = (account.band, health, history.day(t))
 
 
-def _view(history: History, t: int, *, bundle: Bundle) -> View:
+def _view(history: History, t: int, *, bundle: Bundle, held: bool) -> View:
     features = features_of(history, t, key_features=_key_features(bundle))
     needed, alpha = bundle.scorecard["evidence"], bundle.rules["silence"]["alpha_permille"]
     enough = (
@@ -254,7 +305,15 @@ def _view(history: History, t: int, *, bundle: Bundle) -> View:
     if enough and not history.ended and history.last is not None:
         deadline = deadline_after(history, history.last, alpha_permille=alpha)
         features["silence"] = 1 if t >= deadline else 0
-    return View(history=history, t=t, features=features, deadline=deadline, enough=enough, alpha_permille=alpha)
+    return View(
+        history=history,
+        t=t,
+        features=features,
+        deadline=deadline,
+        enough=enough,
+        alpha_permille=alpha,
+        held=held,
+    )
 
 
 def _is_news(before: tuple[Band, int | None, int] | None, band: Band, health: int | None, day: int) -> bool:

@@ -26,6 +26,9 @@ class History:
     last: int | None = None
     users: dict[str, int] = field(default_factory=dict)
     facts: dict[str, Fact] = field(default_factory=dict)
+    earlier: int | None = None
+    """The earliest day told by a history from before every window."""
+    sources: dict[str, int] = field(default_factory=dict)
 
     def day(self, t: int) -> int:
         return (t - self.roll) // DAY
@@ -43,6 +46,16 @@ class History:
         if user:
             self.users[user] = max(day, self.users.get(user, day))
 
+    def begin(self, at: int) -> None:
+        day = self.day(at)
+        self.earlier = day if self.earlier is None else min(day, self.earlier)
+
+    def come_through(self, source: str, *, at: int) -> None:
+        self.sources[source] = max(at, self.sources.get(source, at))
+
+    def is_fed_by(self, source: str) -> bool:
+        return self.last is not None and source in self.sources and self.sources[source] >= self.last - 28 * DAY
+
     def learn(self, name: str, value: Any, *, stamp: Stamp) -> None:
         if name not in self.facts or stamp > self.facts[name][0]:
             self.facts[name] = (stamp, value)
@@ -55,7 +68,8 @@ class History:
 
     @property
     def first_day(self) -> int:
-        return min(self.hours)
+        first = min(self.hours)
+        return first if self.earlier is None else min(first, self.earlier)
 
     @property
     def front(self) -> int:

@@ -44,6 +44,11 @@ class View:
     deadline: int | None
     enough: bool
     alpha_permille: int
+    held: bool = False
+    """Whether a guarded source feeds the account."""
+
+    def stands_still(self, rule: Rule) -> bool:
+        return self.held and rule["based_on"] == "activity" and not self.history.ended
 
 
 def contributions_of(features: dict[str, int], scorecard: dict[str, Any]) -> list[Contribution]:
@@ -103,6 +108,9 @@ def steps_of(view: View, rules: list[Rule], episodes: list[Episode]) -> tuple[li
     after: list[Episode] = []
     for rule in rules:
         episode = was_open.pop(rule["name"], None)
+        if view.stands_still(rule):
+            after += [episode] if episode else []
+            continue
         change, now = _open(view, rule) if episode is None else _go_on(view, rule, episode)
         if now is None:
             continue

@@ -47,6 +47,9 @@ class Event:
     account: str
     at: int
     data: dict[str, Any]
+    job: str | None = None
+    row: int | None = None
+    """Of an imported event."""
 
 
 def read(record: Record) -> Tick | Event:
@@ -62,6 +65,10 @@ def read(record: Record) -> Tick | Event:
     _require(isinstance(envelope.get("subject"), str) and 1 <= len(envelope["subject"].encode()) <= 128)
     _require(isinstance(data, dict))
     _require(all(data.get(name) is None or isinstance(data[name], str) for name in ("user", "name")))
+    job, row = envelope.get("importjob"), envelope.get("importrow")
+    _require(job is None or (isinstance(job, str) and 1 <= len(job) <= 64))
+    _require(row is None or (type(row) is int and 0 <= row < 2**53))
+    _require(job is None or row is not None)
     if kind in CHECKED:
         try:
             msgspec.convert(data, DATA_OF[Kind(kind)])
@@ -74,6 +81,8 @@ def read(record: Record) -> Tick | Event:
         account=envelope["subject"],
         at=_time(envelope),
         data=data,
+        job=job,
+        row=row,
     )
 
 

@@ -9,11 +9,8 @@ from hypothesis import strategies as st
 from services.scorer.core import chunks
 from services.scorer.core.step import Partition, step
 from shared.contracts.events import tick_record
-from tests.support.histories import bundles, junk_logs, lives
+from tests.support.histories import imported_lives, junk_logs, lives
 from tests.support.log import SEED, Configurations, Log, batches, by_columns, outcome_of
-
-BUNDLES = bundles()
-KNOWN_AT = Configurations(BUNDLES)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -32,20 +29,22 @@ def _small_chunks() -> object:
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-@given(log=st.one_of(junk_logs(), lives()), seed=st.integers(0, 2**32))
+@given(log=st.one_of(junk_logs(), lives(), imported_lives()), seed=st.integers(0, 2**32))
 def test_a_restart_from_a_checkpoint_changes_nothing(log: Log, seed: int) -> None:
     # batches:   |----|--base--|---chunk---|--chunk, chunk, marker--|---crash
     #                     '........... replayed .............................|------ then on
     rng = random.Random(seed)
     log = with_everybody_judged(log)
     cuts = sorted(rng.sample(range(len(log.records)), min(len(log.records), rng.randrange(1, 12))))
-    whole = by_columns(log.records, BUNDLES, cuts=cuts)
+    whole = by_columns(log.records, log.contexts, cuts=cuts)
     records, crash = checkpoint(log, cuts, rng=rng)
 
     restored = chunks.restore(records, partition=0, partitions=1, seed=SEED)
     assert restored is not None
     again = batches(log.records, 0, cuts=rng.sample(range(len(log.records)), min(len(log.records), 5)))
-    outcome = outcome_of(restored, [(batch, step(restored, batch, known_at=KNOWN_AT)) for batch in again])
+    outcome = outcome_of(
+        restored, [(batch, step(restored, batch, known_at=Configurations(log.contexts))) for batch in again]
+    )
 
     assert outcome.counts == whole.counts
     for name in ("healths", "scores", "transitions"):
@@ -68,11 +67,11 @@ def checkpoint(log: Log, cuts: list[int], *, rng: random.Random) -> tuple[list[b
     records: list[bytes] = []
     todo = batches(log.records, 0, cuts=cuts)
     for _ in range(rng.randrange(len(cuts))):
-        step(state, next(todo), known_at=KNOWN_AT)
+        step(state, next(todo), known_at=Configurations(log.contexts))
     cycle = chunks.begin(state)
     while (chunk := cycle.next(state)) is not None:
         records += chunk
         batch = next(todo, None) if rng.random() < 0.5 else None
         if batch is not None:
-            step(state, batch, known_at=KNOWN_AT)
+            step(state, batch, known_at=Configurations(log.contexts))
     return [*records, cycle.marker(first_record=0)], state.position

@@ -8,10 +8,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from shared.contracts.partition import partition_of
-from tests.support.histories import ACCOUNTS, bundles, junk_logs, lives
+from tests.support.histories import ACCOUNTS, imported_lives, junk_logs, lives
 from tests.support.log import DAY, START, Log, Outcome, by_columns, by_oracle
 
-BUNDLES = bundles()
 settings.register_profile(  # a smaller seed is no simpler log: shrinking would only take time
     "logs",
     deadline=None,
@@ -25,26 +24,32 @@ CUTS = st.lists(st.integers(1, 300), max_size=12)
 @settings(LOGS, max_examples=120)
 @given(log=junk_logs(), cuts=CUTS)
 def test_any_log_in_any_batches_is_scored_as_the_oracle_does(log: Log, cuts: list[int]) -> None:
-    assert_equal(by_columns(log.records, BUNDLES, cuts=cuts), by_oracle(log.records, BUNDLES))
+    assert_equal(by_columns(log.records, log.contexts, cuts=cuts), by_oracle(log.records, log.contexts))
 
 
 @settings(LOGS, max_examples=60)
 @given(log=lives(), cuts=CUTS)
 def test_long_lives_are_scored_as_the_oracle_does(log: Log, cuts: list[int]) -> None:
-    assert_equal(by_columns(log.records, BUNDLES, cuts=cuts), by_oracle(log.records, BUNDLES))
+    assert_equal(by_columns(log.records, log.contexts, cuts=cuts), by_oracle(log.records, log.contexts))
+
+
+@settings(LOGS, max_examples=60)
+@given(log=imported_lives(), cuts=CUTS)
+def test_imported_histories_are_scored_as_the_oracle_does(log: Log, cuts: list[int]) -> None:
+    assert_equal(by_columns(log.records, log.contexts, cuts=cuts), by_oracle(log.records, log.contexts))
 
 
 @settings(LOGS, max_examples=25)
 @given(log=junk_logs(), number=st.integers(0, 2))
 def test_what_belongs_elsewhere_is_moved_or_dead_as_the_oracle_says(log: Log, number: int) -> None:
-    columns = by_columns(log.records, BUNDLES, partition=number, partitions=3)
-    assert_equal(columns, by_oracle(log.records, BUNDLES, partition=number, partitions=3))
+    columns = by_columns(log.records, log.contexts, partition=number, partitions=3)
+    assert_equal(columns, by_oracle(log.records, log.contexts, partition=number, partitions=3))
 
 
 @settings(LOGS, max_examples=25)
-@given(log=st.one_of(junk_logs(), lives()), cuts=CUTS)
+@given(log=st.one_of(junk_logs(), lives(), imported_lives()), cuts=CUTS)
 def test_every_record_has_one_fate(log: Log, cuts: list[int]) -> None:
-    outcome = by_columns(log.records, BUNDLES, cuts=cuts)
+    outcome = by_columns(log.records, log.contexts, cuts=cuts)
     assert sum(outcome.counts.values()) == len(log.records)
     assert outcome.counts.get("dead", 0) == len(outcome.dead)
 
@@ -55,11 +60,11 @@ def test_every_record_has_one_fate(log: Log, cuts: list[int]) -> None:
 def test_the_number_of_partitions_changes_nothing_for_an_account(
     run: Callable[..., Outcome], log: Log, partitions: int
 ) -> None:
-    whole = run(log.partition(0, partitions=1), BUNDLES)
+    whole = run(log.partition(0, partitions=1), log.contexts)
     for account in ACCOUNTS:
         number = partition_of(account.encode(), partitions=partitions)
         mine = log.partition(number, partitions=partitions)
-        assert run(mine, BUNDLES, partition=number, partitions=partitions).of(account) == whole.of(account)
+        assert run(mine, log.contexts, partition=number, partitions=partitions).of(account) == whole.of(account)
 
 
 @pytest.mark.parametrize("run", [by_oracle, by_columns])
@@ -69,7 +74,7 @@ def test_the_order_of_arrival_between_two_ticks_changes_nothing(
     run: Callable[..., Outcome], log: Log, seed: int
 ) -> None:
     one, other = (shuffled(log, random.Random(s)) for s in (seed, seed + 1))
-    assert run(one.records, BUNDLES).without_offsets() == run(other.records, BUNDLES).without_offsets()
+    assert run(one.records, log.contexts).without_offsets() == run(other.records, log.contexts).without_offsets()
 
 
 def shuffled(log: Log, rng: random.Random) -> Log:
@@ -89,12 +94,12 @@ def shuffled(log: Log, rng: random.Random) -> Log:
 
 @pytest.mark.proof
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("strategy", [junk_logs(), lives()], ids=["junk", "lives"])
+@pytest.mark.parametrize("strategy", [junk_logs(), lives(), imported_lives()], ids=["junk", "lives", "imports"])
 def test_thousands_of_logs_are_scored_as_the_oracle_does(strategy: st.SearchStrategy[Log]) -> None:
     @settings(LOGS, max_examples=2000)
     @given(log=strategy, cuts=CUTS)
     def compare(log: Log, cuts: list[int]) -> None:
-        assert_equal(by_columns(log.records, BUNDLES, cuts=cuts), by_oracle(log.records, BUNDLES))
+        assert_equal(by_columns(log.records, log.contexts, cuts=cuts), by_oracle(log.records, log.contexts))
 
     compare()
 
@@ -118,7 +123,7 @@ def test_the_histories_reach_what_they_are_for() -> None:
     @settings(LOGS, max_examples=120, database=None, derandomize=True)
     @given(log=lives())
     def look(log: Log) -> None:
-        seen.update((t.rule, t.change) for t in by_oracle(log.records, BUNDLES).transitions)
+        seen.update((t.rule, t.change) for t in by_oracle(log.records, log.contexts).transitions)
 
     look()
     assert {change for _, change in seen} == {"opened", "worsened", "eased", "resolved", "withdrawn", "expired"}

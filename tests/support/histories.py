@@ -6,10 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import yaml
 from hypothesis import strategies as st
 
 from lab.oracle import Bundle
+from shared.contracts.context import Guard, GuardState, Import, ImportState
+from shared.contracts.events import source_of
 from tests.support.log import DAY, HOUR, MINUTE, SECOND, START, Log
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -176,6 +179,7 @@ def junk_logs() -> st.SearchStrategy[Log]:
 
 def junk_log(rng: random.Random, *, length: int) -> Log:
     log, now = Log(), START + 40 * DAY
+    log.contexts = {**bundles(), **junk_entries(rng, now)}
     for _ in range(length):
         now += rng.choice(STEPS)
         act = rng.random()
@@ -191,6 +195,25 @@ def junk_log(rng: random.Random, *, length: int) -> Log:
 
 
 CONTEXTS = (-1, 0, 0, 0, 2, 3, 3, 3, 3, 6, 7, 9)
+
+
+JOBS = ("i_a", "i_b", "i_c")
+SOURCES = ("app", "web")
+
+
+def junk_entries(rng: random.Random, now: int) -> dict[int, Bundle | Import | Guard]:
+    """Return what the context topic says of imports and sources between the bundles, at moments near `now`."""
+    found: dict[int, Bundle | Import | Guard] = {}
+    for offset in rng.sample((1, 2, 4, 5, 6, 8, 9), rng.randrange(5)):
+        at = now + rng.choice((0, MINUTE, 10 * MINUTE, HOUR, 4 * HOUR, DAY, 3 * DAY))
+        if rng.random() < 0.5:
+            state = rng.choice((ImportState.RUNNING, ImportState.RUNNING, ImportState.ENDED))
+            found[offset] = Import(job=rng.choice(JOBS), state=state, at=at)
+        else:
+            held = rng.choice((GuardState.HELD, GuardState.HELD, GuardState.OVER))
+            where = rng.choice(([0], [0, 1, 2], [1]))
+            found[offset] = Guard(source=source_of(rng.choice(SOURCES)), partitions=where, state=held, at=at)
+    return found
 
 
 def odd_value(rng: random.Random) -> bytes | None:
@@ -218,7 +241,18 @@ def any_event(log: Log, rng: random.Random, now: int) -> None:
         ts=max(0, now - rng.choice((0, 0, 0, 1, MINUTE, HOUR))),
         source=rng.choice(("app", "app", "web")),
         moved=rng.random() < 0.1,
+        imported=_imported(rng),
     )
+
+
+def _imported(rng: random.Random) -> tuple[object, object] | None:
+    if rng.random() < 0.7:
+        return None
+    if rng.random() < 0.1:
+        return rng.choice((None, "", "j" * 64, "j" * 65, 5)), rng.choice(
+            (None, 0, -1, 2**53 - 1, 2**53, 1.0, "1", True)
+        )
+    return rng.choice(JOBS), rng.randrange(40)
 
 
 def _activity(rng: random.Random) -> dict[str, object]:
@@ -273,17 +307,79 @@ def lives() -> st.SearchStrategy[Log]:
 def lives_log(rng: random.Random, *, days: int) -> Log:
     happenings = [h for account in rng.sample(ACCOUNTS, rng.choice((1, 1, 2))) for h in _life(rng, account, days)]
     context, log = rng.choice((0, 3)), Log()
+    log.contexts = {**bundles(), **guards_of(rng, days)}
     end = START + (days + 1) * DAY
     ticks = [rng.randrange(START, end) for _ in range(rng.choice((5, 30, 2 * days)))]
     moments = sorted([(ts, 0, n) for n, (ts, *_) in enumerate(happenings)] + [(t, 1, 0) for t in ticks])
     for ts, is_tick, n in moments:
         if is_tick:
             context = rng.choice((0, 3, 7)) if rng.random() < 0.03 else context
-            log.tick(ts, context=context)
+            log.tick(ts, context=known(log, context, at=ts))
         else:
             _, account, kind, at, data = happenings[n]
-            log.event(account, kind, at=at, ts=ts, data=data)
+            log.event(account, kind, at=at, ts=ts, data=data, source=rng.choice(("app", "app", "app", "web")))
     log.tick(end, context=context)
+    return log
+
+
+def known(log: Log, context: int, *, at: int) -> int:
+    """Return the offset a tick at `at` names: the bundle `context`, or a guard or import that came since."""
+    since = [
+        offset
+        for offset, entry in log.contexts.items()
+        if context < offset < context + 3 and isinstance(entry, Guard | Import) and entry.at <= at
+    ]
+    return max([context, *since])
+
+
+def guards_of(rng: random.Random, days: int) -> dict[int, Bundle | Import | Guard]:
+    """Return up to two spans in which a source is held: some ended by an entry, some by four hours."""
+    found: dict[int, Bundle | Import | Guard] = {}
+    for first in rng.sample((0, 3), rng.randrange(3)):
+        source, at = source_of(rng.choice(SOURCES)), START + rng.randrange(days * DAY)
+        over = at + rng.choice((MINUTE, 3 * HOUR, DAY))
+        held = Guard(source=source, partitions=list(range(12)), state=GuardState.HELD, at=at)
+        found |= {first + 1: held, first + 2: msgspec.structs.replace(held, state=GuardState.OVER, at=over)}
+    return found
+
+
+def imported_lives() -> st.SearchStrategy[Log]:
+    """Draw lives whose first part comes later, at once, as a history: announced or not, repeated, given up, resumed."""
+    return st.builds(imported_log, st.integers(0, 2**32).map(random.Random), days=st.integers(30, 130))
+
+
+def imported_log(rng: random.Random, *, days: int) -> Log:
+    # lived:     |--- before X: rows of a history ---|--- after X: live ---|
+    # received:                                      X rows... rows again   live ...
+    happenings = sorted(h for account in rng.sample(ACCOUNTS, rng.choice((1, 2))) for h in _life(rng, account, days))
+    x, log = START + days * DAY * rng.choice((5, 7, 9)) // 10, Log()
+    bundle = rng.choice((0, 3))
+    span = rng.choice((MINUTE, 9 * MINUTE, 30 * MINUTE))
+    began = Import(job="i_1", state=ImportState.RUNNING, at=x - rng.choice((0, MINUTE)))
+    ended = Import(job="i_1", state=ImportState.ENDED, at=x + span)
+    again = Import(job="i_1", state=rng.choice((ImportState.RUNNING, ImportState.ENDED)), at=x + span + MINUTE)
+    log.contexts = {
+        **bundles(),
+        **dict(rng.choice(([], [(4, began)], [(4, began), (5, ended)], [(4, began), (6, again)]))),
+    }
+    past = [h for h in happenings if h[3] < x]
+    log.tick(x - HOUR, context=bundle)
+    rows = [*enumerate(past), *(enumerate(past) if rng.random() < 0.3 else ())]
+    for n, (row, (_, account, kind, at, data)) in enumerate(rows):
+        ts = x + span * n // len(rows)
+        at -= 400 * DAY if rng.random() < 0.03 else 0  # noqa: PLW2901  some rows lie before every window
+        log.event(account, kind, at=at, ts=ts, data=data, imported=("i_1", row), source=rng.choice(SOURCES))
+        if rng.random() < 0.02:
+            log.tick(ts, context=max(bundle, 4))
+    live = [(ts, account, kind, at, data) for ts, account, kind, at, data in happenings if at >= x]
+    ticks = sorted(rng.randrange(x + span, START + (days + 2) * DAY) for _ in range(rng.choice((4, 30))))
+    moments = sorted([(max(ts, x + span), 0, n) for n, (ts, *_) in enumerate(live)] + [(t, 1, 0) for t in ticks])
+    for ts, is_tick, n in moments:
+        if is_tick:
+            log.tick(ts, context=rng.choice((4, 5, 6, 6)))
+        else:
+            _, account, kind, at, data = live[n]
+            log.event(account, kind, at=at, ts=ts, data=data)
     return log
 
 

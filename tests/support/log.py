@@ -41,6 +41,8 @@ class Log:
         self.records: list[Record] = []
         self.accounts: list[str | None] = []
         """Whose each record is; None for ticks and what can't be read: those go to every partition."""
+        self.contexts: dict[int, oracle.Bundle | Import | Guard] = {}
+        """The entries of the context topic that ticks name."""
 
     def __repr__(self) -> str:
         return f"a log of {len(self.records)} records"
@@ -48,6 +50,7 @@ class Log:
     def copy(self) -> "Log":
         log = Log()
         log.records, log.accounts = list(self.records), list(self.accounts)
+        log.contexts = dict(self.contexts)
         return log
 
     def append(self, value: bytes | None, *, ts: int, account: str | None = None, moved: bool = False) -> None:
@@ -67,9 +70,13 @@ class Log:
         ts: int | None = None,
         source: str = "app",
         moved: bool = False,
+        imported: tuple[object, object] | None = None,
     ) -> None:
-        """Append an event that occurred at `at`, received at `ts` (at once unless said); ids are row numbers."""
-        envelope = {
+        """Append an event that occurred at `at`, received at `ts` (at once unless said); ids are row numbers.
+
+        `imported` is job and row of a history.
+        """
+        envelope: dict[str, object] = {
             "specversion": "1.0",
             "id": f"e{len(self.records)}" if id is None else id,
             "source": source_of(source),
@@ -78,6 +85,8 @@ class Log:
             "time": wire_time(at),
             "data": data or {},
         }
+        if imported is not None:
+            envelope |= {"importjob": imported[0], "importrow": imported[1]}
         self.append(msgspec.json.encode(envelope), ts=at if ts is None else ts, account=account, moved=moved)
 
     def tick(self, at: int, *, context: int = 0, ts: int | None = None) -> None:
@@ -115,10 +124,10 @@ class Outcome:
 
 
 def by_oracle(
-    records: Sequence[Record], bundles: Mapping[int, oracle.Bundle], *, partition: int = 0, partitions: int = 1
+    records: Sequence[Record], contexts: oracle.Contexts, *, partition: int = 0, partitions: int = 1
 ) -> Outcome:
     """Run the records of one partition through the oracle."""
-    result = oracle.run(records, partition=partition, partitions=partitions, contexts=bundles)
+    result = oracle.run(records, partition=partition, partitions=partitions, contexts=contexts)
     fates = [(record.offset, fate) for record, fate in zip(records, result.fates, strict=True)]
     healths = [health for evaluation in result.evaluations for health in evaluation.healths.values()]
     return Outcome(
@@ -133,7 +142,7 @@ def by_oracle(
 
 def by_columns(
     records: Sequence[Record],
-    bundles: Mapping[int, oracle.Bundle],
+    contexts: oracle.Contexts,
     *,
     partition: int = 0,
     partitions: int = 1,
@@ -141,7 +150,7 @@ def by_columns(
 ) -> Outcome:
     """Run the records of one partition through the columnar core, in batches that end before the rows `cuts`."""
     state = Partition.empty(partition=partition, partitions=partitions, seed=SEED)
-    known_at = Configurations(bundles)
+    known_at = Configurations(contexts)
     steps = [(batch, step(state, batch, known_at=known_at)) for batch in batches(records, partition, cuts=cuts)]
     return outcome_of(state, steps)
 
@@ -165,7 +174,7 @@ def outcome_of(state: Partition, steps: Sequence[tuple[Batch, Outputs]]) -> Outc
 class Configurations:
     """What is known at an offset of the context topic; bundles are compiled once."""
 
-    def __init__(self, contexts: Mapping[int, oracle.Bundle | Import | Guard]) -> None:
+    def __init__(self, contexts: oracle.Contexts) -> None:
         self._entries = [(offset, _compiled(entry)) for offset, entry in sorted(contexts.items())]
 
     def __call__(self, context: int, partition: int) -> Known:

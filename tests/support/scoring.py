@@ -16,8 +16,8 @@ from redis.asyncio import Redis
 
 from deploy.local.server import HOST, Server, free_port
 from lab import oracle
+from lab.live import read_contexts
 from lab.oracle_records import Record
-from shared.contracts.context import Bundle, ContextKind
 from shared.contracts.events import source_of, tick_record, type_of, wire_time
 from shared.contracts.health import AccountHealth
 from shared.contracts.partition import partition_of
@@ -177,11 +177,7 @@ async def last_context(bootstrap: str) -> int:
 
 async def expected(bootstrap: str) -> Expected:
     """Score the whole event log with the oracle."""
-    contexts = {}
-    async for record in read_to_end(bootstrap, CONTEXT):
-        if record.key == ContextKind.BUNDLE.value.encode() and record.value is not None:
-            bundle = msgspec.json.decode(record.value, type=Bundle)
-            contexts[record.offset] = oracle.Bundle(version=bundle.version, **msgspec.json.decode(bundle.config))
+    contexts = await read_contexts(bootstrap)
     logs: dict[int, list[Record]] = {number: [] for number in range(PARTITIONS)}
     async for record in read_to_end(bootstrap, EVENTS):
         logs[record.partition].append(
