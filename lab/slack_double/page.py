@@ -36,6 +36,11 @@ def render(workspace: Workspace, *, channel: str | None) -> str:
     )
 
 
+def message_html(workspace: Workspace, message: Said) -> str:
+    """Return one message with its thread as it stands on the page, for another page to show."""
+    return _TEMPLATES.get_template("said.html").render(message=_message(workspace, message))
+
+
 def mrkdwn(workspace: Workspace, text: str) -> Markup:
     """Return Slack's mark-up as HTML. Nothing but its own tokens becomes a tag."""
     pieces, at = [], 0
