@@ -3,7 +3,8 @@
     churn:health:<account>        hash   g, o  position of the tick that wrote it: generation, offset
                                          p     AccountHealth as JSON
                                          i, d  what the indexes hold of it; day of the last history point
-    churn:history:<account>       list   [at, health, band], oldest first, at most 400
+    churn:history:<account>       list   [at, health, band], oldest first, at most 400; a fourth member `true` marks
+                                         a day reconstructed from an imported history
     churn:by:health               zset   account, by health; `unknown` comes last
     churn:by:arr                  zset   account, by ARR, largest first
     churn:by:name                 zset   name, NUL, account: in alphabetical order
@@ -125,6 +126,23 @@ return {found, rest and last or '', rest and score or ''}
 """
 
 
+_PUT_HISTORY: Final = """
+local points, known = {}, {}
+local function take(raw)
+  local point = cjson.decode(raw)
+  local at, reconstructed = string.format('%.0f', point[1]), point[4] == true
+  if known[at] and (reconstructed or not points[known[at]].reconstructed) then return end
+  if not known[at] then known[at] = #points + 1 end
+  points[known[at]] = {at = point[1], raw = raw, reconstructed = reconstructed}
+end
+for _, raw in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do take(raw) end
+for n = 2, #ARGV do take(ARGV[n]) end
+table.sort(points, function(a, b) return a.at < b.at end)
+redis.call('DEL', KEYS[1])
+for n = math.max(1, #points - ARGV[1] + 1), #points do redis.call('RPUSH', KEYS[1], points[n].raw) end
+"""
+
+
 class Written(IntEnum):
     """What became of one account in a write."""
 
@@ -177,11 +195,12 @@ class Filter:
 
 
 class Point(msgspec.Struct, frozen=True, array_like=True):
-    """One point of an account's history."""
+    """One point of an account's history; `reconstructed` from an imported history, not known at the time."""
 
     at: int
     health: int | None
     band: Band
+    reconstructed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +225,7 @@ class HealthStore:
         self._redis = redis
         self._write = redis.register_script(_WRITE)
         self._page = redis.register_script(_PAGE)
+        self._put_history = redis.register_script(_PUT_HISTORY)
 
     async def write(self, generation: int, offset: int, rows: Sequence[HealthRow]) -> list[int]:
         """Write accounts of one partition as of one tick; return one `Written` number a row, in order.
@@ -229,6 +249,12 @@ class HealthStore:
         key = f"churn:history:{account}"
         raw = await cast("Awaitable[list[bytes]]", self._redis.lrange(key, 0, -1))
         return [msgspec.json.decode(point, type=Point) for point in raw]
+
+    async def put_history(self, points: Mapping[str, Sequence[Point]]) -> None:
+        """Add points to the histories of accounts, in their place by time; what was known then is never replaced."""
+        for account, some in points.items():
+            args: list[int | bytes] = [HISTORY_POINTS, *(_history_point(point) for point in some)]
+            await self._put_history(keys=[f"churn:history:{account}"], args=args)
 
     async def page(
         self, *, where: Filter, sort: Sort = Sort.HEALTH, limit: int = 50, cursor: str | None = None
@@ -264,6 +290,11 @@ class HealthStore:
             return [f"churn:by:{sort}", *filters]
         sizes = [await self._redis.zcard(key) for key in filters]
         return [key for _, key in sorted(zip(sizes, filters, strict=True))]  # every one is in order of health
+
+
+def _history_point(point: Point) -> bytes:
+    members = [point.at, point.health, point.band]
+    return msgspec.json.encode([*members, True] if point.reconstructed else members)
 
 
 def _packed(row: HealthRow) -> tuple[str, str, str, int]:

@@ -1,9 +1,11 @@
 """Receive events over HTTP: read, check the key, judge, make durable, and only then say 200."""
 
+import asyncio
 import base64
 import binascii
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
@@ -14,6 +16,7 @@ from services.ingest.answer import Refused
 from services.ingest.body import read_body
 from services.ingest.core.admission import Admission, Desk, admit
 from services.ingest.core.dialects import segment
+from services.ingest.core.fates import fates_of
 from services.ingest.core.identity import Belonging
 from services.ingest.core.item import Call
 from services.ingest.core.sources import Sources
@@ -22,12 +25,33 @@ from services.ingest.identity_map import identity_record
 from services.ingest.metrics import Metrics, Outcome, Route
 from services.ingest.publish import NotDurable, Overloaded, Publisher, Record
 from shared import clock
+from shared.contracts.recent import Fated
 from shared.contracts.topics import EVENTS, UNATTRIBUTED
 from shared.keys import KeyRecord, Mode, Scope, looks_like_key
 
 MAX_BATCH: Final = 2_500
 SUCCESS: Final = b'{"success":true}'
 BATCH_PATHS: Final = ("/v1/batch", "/v1/b")
+
+
+class Live:
+    """How many requests of live events are under way: histories step aside for them until it is `idle`."""
+
+    def __init__(self) -> None:
+        self.under_way = 0
+        self.idle = asyncio.Event()
+
+    @contextmanager
+    def request(self) -> Iterator[None]:
+        """Count one request while it lasts."""
+        self.under_way += 1
+        self.idle.clear()
+        try:
+            yield
+        finally:
+            self.under_way -= 1
+            if not self.under_way:
+                self.idle.set()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +67,9 @@ class Ingest:
     dead_letter_key: bytes
     sources: Sources
     metrics: Metrics
+    note: Callable[[str, Sequence[Fated]], None]
+    """Take what became of a source's events, for people who plug it in."""
+    live: Live = field(default_factory=Live)
 
 
 def router(ingest: Ingest) -> APIRouter:
@@ -51,7 +78,8 @@ def router(ingest: Ingest) -> APIRouter:
 
     def add(path: str, call: Call | None) -> None:
         async def endpoint(request: Request) -> Response:
-            return await _receive(ingest, request, call=call)
+            with ingest.live.request():
+                return await _receive(ingest, request, call=call)
 
         for spelling in (path, f"{path}/"):
             routes.add_api_route(spelling, endpoint, methods=["POST"], include_in_schema=False)
@@ -73,7 +101,7 @@ async def _receive(ingest: Ingest, request: Request, *, call: Call | None) -> Re
     received_ms = clock.now_ms()
     if not ingest.loaded():
         raise Refused(503, "not_ready", "keys and users are still being read from kafka", retry_after_s=2)
-    presented = _header_key(request.headers)
+    presented = header_key(request.headers)
     key = None if presented is None else _checked(ingest, presented)
     body = await read_body(request)
     envelope = _opened(body, call=call)
@@ -88,11 +116,13 @@ async def _receive(ingest: Ingest, request: Request, *, call: Call | None) -> Re
     )
     admission = admit(segment.read(envelope, body, call=call), desk)
     if key.mode is Mode.TEST:
+        ingest.note(key.source, fates_of(admission, at_ms=received_ms, is_test=True))
         ingest.metrics.events.labels(Outcome.TEST).inc(admission.total)
         return Response(msgspec.json.encode(_verdicts(admission)), media_type="application/json")
     await _publish(ingest, admission, desk)
     ingest.learn(admission.learned)
     _count(ingest.metrics, admission)
+    ingest.note(key.source, fates_of(admission, at_ms=received_ms, is_test=False))
     return Response(SUCCESS, media_type="application/json")
 
 
@@ -133,7 +163,8 @@ def records(admission: Admission, desk: Desk, *, dead_letter_key: bytes) -> list
     return [*taught, *events, *waiting, *dead]
 
 
-def _header_key(headers: Mapping[str, str]) -> str | None:
+def header_key(headers: Mapping[str, str]) -> str | None:
+    """Return the key a request presents in its headers, None if it presents none there."""
     scheme, _, rest = headers.get("authorization", "").partition(" ")
     match scheme.lower():
         case "basic":
@@ -175,6 +206,7 @@ def _verdicts(admission: Admission) -> Mapping[str, object]:
             {"reason": rejection.reason, "detail": rejection.detail, "remedy": rejection.remedy}
             for rejection in admission.rejected
         ],
+        "excluded": [{"reason": one.reason, "path": one.path} for one in admission.excluded],
         "dropped": admission.dropped,
     }
 
@@ -185,6 +217,8 @@ def _count(metrics: Metrics, admission: Admission) -> None:
     metrics.events.labels(Outcome.REJECTED).inc(len(admission.rejected))
     for rejection in admission.rejected:
         metrics.rejected.labels(rejection.reason).inc()
+    for excluded in admission.excluded:
+        metrics.excluded.labels(excluded.reason).inc()
     for name in admission.dropped:
         metrics.dropped.labels(name).inc()
 

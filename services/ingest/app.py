@@ -11,9 +11,11 @@ import yaml
 from aiokafka.errors import KafkaError
 from fastapi import FastAPI
 from prometheus_client import REGISTRY, CollectorRegistry
+from redis.asyncio import Redis
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from services.ingest import history_api, recent_api
 from services.ingest.answer import install_errors
 from services.ingest.api import Ingest, route_of, router
 from services.ingest.core.identity import user_hasher
@@ -26,13 +28,16 @@ from services.ingest.settings import IngestSettings
 from services.ingest.unattributed import Resender
 from shared.contracts.topics import IDENTITY, KEYS
 from shared.follow import Follower
+from shared.health_store import HealthStore
 from shared.kafka import KafkaProblem
 from shared.keys import KeyRing
+from shared.recent import RecentFates
 from shared.telemetry import Ready, ops_router
 
 TITLE = "Churnwatch ingest"
 EXIT_TASK_DIED = 70
 RETRY_S = 1.0
+REDIS_TIMEOUT_S = 2.0
 
 
 class Measured:
@@ -58,12 +63,20 @@ class Measured:
 
 
 def http_app(
-    ingest: Ingest, ready: Ready, *, registry: CollectorRegistry = REGISTRY, lifespan: object = None
+    ingest: Ingest,
+    ready: Ready,
+    *,
+    readers: recent_api.Readers,
+    put_history: history_api.PutHistory,
+    registry: CollectorRegistry = REGISTRY,
+    lifespan: object = None,
 ) -> FastAPI:
     """Return the HTTP application; no path redirects, and every error has one form."""
     app = FastAPI(title=TITLE, openapi_url=None, redirect_slashes=False, lifespan=lifespan)  # type: ignore[arg-type]
     install_errors(app)
     app.include_router(router(ingest))
+    app.include_router(history_api.router(history_api.Histories(ingest=ingest, put_history=put_history)))
+    app.include_router(recent_api.router(ingest, readers))
     app.include_router(ops_router(ready, registry=registry))
     # browsers' SDKs send from the vendor's own pages; a write key can only write
     app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["POST"], allow_headers=["*"])
@@ -84,6 +97,10 @@ def build(settings: IngestSettings, sources: Sources) -> FastAPI:
     )
     key_follower = Follower(settings.kafka, KEYS, keys.apply)
     user_follower = Follower(settings.kafka, IDENTITY, users.apply)
+    redis = Redis.from_url(settings.redis, socket_timeout=REDIS_TIMEOUT_S, socket_connect_timeout=REDIS_TIMEOUT_S)
+    recent, healths = RecentFates(redis), HealthStore(redis)
+    for reason in sources.reasons():
+        metrics.excluded.labels(reason)
     resender = Resender(settings.kafka, known=users.get, publisher=publisher, metrics=metrics)
     users.on_learned = resender.learned
 
@@ -114,11 +131,13 @@ def build(settings: IngestSettings, sources: Sources) -> FastAPI:
             _owned(key_follower.run(), "keys"),
             _owned(user_follower.run(), "users"),
             _owned(check_then_resend(), "resender"),
+            _owned(recent.run(), "recent"),
         ]
         yield
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await redis.aclose()
 
     ingest = Ingest(
         publisher=publisher,
@@ -130,8 +149,10 @@ def build(settings: IngestSettings, sources: Sources) -> FastAPI:
         dead_letter_key=settings.dead_letter_key.get_secret_value(),
         sources=sources,
         metrics=metrics,
+        note=recent.note,
     )
-    return http_app(ingest, ready, lifespan=lifespan)
+    readers = recent_api.Readers(last=recent.last, health=healths.get)
+    return http_app(ingest, ready, readers=readers, put_history=healths.put_history, lifespan=lifespan)
 
 
 def load_sources(settings: IngestSettings) -> Sources:

@@ -35,6 +35,13 @@ class Outcome(StrEnum):
     TEST = "test"
 
 
+class ImportOutcome(StrEnum):
+    """What became of a row of a history that was answered 200."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+
+
 class Metrics:
     """The metrics of one ingest process."""
 
@@ -63,6 +70,21 @@ class Metrics:
                 registry=registry,
             ),
             Outcome,
+        )
+        self.imported = with_zeros(
+            Counter(
+                "churn_ingest_imported_rows_total",
+                "Rows of histories answered 200, by what became of them; whoever imports looks here",
+                ("outcome",),
+                registry=registry,
+            ),
+            ImportOutcome,
+        )
+        self.excluded = Counter(
+            "churn_ingest_excluded_total",
+            "Events left out because sources.yaml says no customer did them; integrators look here",
+            ("reason",),
+            registry=registry,
         )
         self.rejected = with_zeros(
             Counter(

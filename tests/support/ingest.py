@@ -3,7 +3,7 @@
 import base64
 import gzip
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,12 @@ from services.ingest.core.sources import Sources
 from services.ingest.identity_map import IdentityMap
 from services.ingest.metrics import Metrics
 from services.ingest.publish import NotDurable, Record
+from services.ingest.recent_api import Readers
 from shared.contracts.events import Event
+from shared.contracts.health import AccountHealth
+from shared.contracts.recent import Fated
 from shared.contracts.topics import DEAD_LETTERS, EVENTS, UNATTRIBUTED
+from shared.health_store import Point
 from shared.keys import KeyRing, Mode, Scope, create, revoked
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
@@ -41,6 +45,9 @@ class MemoryPublisher:
         if self.fault is not None:
             raise self.fault
         self.records += records
+
+    async def publish_in_order(self, topic: str, records: Sequence[tuple[str, bytes]]) -> None:
+        await self.publish([Record(topic=topic, key=key.encode(), value=value) for key, value in records])
 
 
 class Bench:
@@ -64,8 +71,19 @@ class Bench:
             dead_letter_key=DEAD_LETTER_KEY,
             sources=sources or Sources(),
             metrics=self.metrics,
+            note=self._note,
         )
-        self.app: FastAPI = http_app(ingest, self._ready, registry=self.registry)
+        self.recent: list[Fated] = []
+        self.healths: dict[str, AccountHealth] = {}
+        self.history: dict[str, Sequence[Point]] = {}
+        self.live = ingest.live
+        self.app: FastAPI = http_app(
+            ingest,
+            self._ready,
+            readers=Readers(last=self._last, health=self._health),
+            put_history=self._put_history,
+            registry=self.registry,
+        )
 
     def new_key(self, *scopes: Scope, mode: Mode = Mode.LIVE) -> str:
         key, record = create(scopes=scopes or (Scope.INGEST,), source="web-app", pepper=PEPPER, mode=mode)
@@ -102,6 +120,19 @@ class Bench:
 
     def sample(self, name: str, **labels: str) -> float:
         return self.registry.get_sample_value(name, labels) or 0.0
+
+    def _note(self, source: str, fates: Sequence[Fated]) -> None:
+        assert source == "web-app"
+        self.recent += fates
+
+    async def _last(self, _source: str) -> list[Fated]:
+        return self.recent
+
+    async def _health(self, account: str) -> AccountHealth | None:
+        return self.healths.get(account)
+
+    async def _put_history(self, points: Mapping[str, Sequence[Point]]) -> None:
+        self.history |= points
 
     async def _ready(self) -> dict[str, bool]:
         return {"kafka": True}

@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from services.ingest.core.exclusions import Excluded, exclude
 from services.ingest.core.fields import Field
 from services.ingest.core.identity import (
     Belonging,
@@ -36,18 +37,19 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(slots=True, kw_only=True)
 class Admission:
-    """What became of a request's items: each is in exactly one of the three lists."""
+    """What became of a request's items: each is in exactly one of the first four lists."""
 
     events: list[Event] = field(default_factory=list)
     waiting: list[Waiting] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
+    excluded: list[Excluded] = field(default_factory=list)
     learned: dict[str, Belonging] = field(default_factory=dict)
     dropped: list[Field] = field(default_factory=list)
 
     @property
     def total(self) -> int:
         """Return the number of items judged."""
-        return len(self.events) + len(self.waiting) + len(self.rejected)
+        return len(self.events) + len(self.waiting) + len(self.rejected) + len(self.excluded)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,9 +88,14 @@ def admit(items: Sequence[Item | Rejection], desk: Desk) -> Admission:
         return found.account if found else None
 
     for item in items:
+        excluded = None if isinstance(item, Rejection) else exclude(item, desk.rules.exclude)
+        if excluded is not None:
+            result.excluded.append(excluded)
+            continue
         admitted = item if isinstance(item, Rejection) else _admit(item, desk, known=known, result=result)
         if isinstance(admitted, Rejection):
-            result.rejected.append(admitted)
+            named = admitted if isinstance(item, Rejection) else msgspec.structs.replace(admitted, id=item.id)
+            result.rejected.append(named)
         elif admitted.event.subject:
             result.events.append(admitted.event)
         else:

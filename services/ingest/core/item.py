@@ -91,6 +91,8 @@ class Rejection(msgspec.Struct, frozen=True, kw_only=True):
     reason: Reason
     detail: str = ""
     raw: bytes = b""
+    id: str | None = None
+    """The event's own id, where it could be read."""
 
     @property
     def remedy(self) -> str:

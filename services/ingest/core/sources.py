@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
+from services.ingest.core.exclusions import Exclusion, read_exclusions
+
 ACCOUNT_FROM: Final = (
     "groupId",
     "context.groupId",
@@ -16,7 +18,7 @@ ACCOUNT_FROM: Final = (
     "context.traits.company.id",
 )
 HEADS: Final = frozenset({"groupId", "context", "properties", "traits"})
-_KEYS: Final = frozenset({"events", "traits", "account_from"})
+_KEYS: Final = frozenset({"events", "traits", "account_from", "exclude"})
 
 Path = tuple[str, ...]
 
@@ -28,6 +30,8 @@ class SourceRules:
     events: Mapping[str, str] = field(default_factory=dict)
     traits: Mapping[str, str] = field(default_factory=dict)
     account_from: tuple[Path, ...] = tuple(tuple(path.split(".")) for path in ACCOUNT_FROM)
+    exclude: tuple[Exclusion, ...] = ()
+    """Those of the default and the source's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +44,10 @@ class Sources:
     def of(self, name: str) -> SourceRules:
         """Return the rules of a source."""
         return self.named.get(name, self.default)
+
+    def reasons(self) -> frozenset[str]:
+        """Return every reason for which some source's events are left out."""
+        return frozenset(one.reason for rules in (self.default, *self.named.values()) for one in rules.exclude)
 
 
 class BadSources(ValueError):
@@ -75,10 +83,12 @@ def _rules(entry: object, base: SourceRules, *, where: str, faults: list[str]) -
     events = _names(said.get("events"), f"{where}.events", faults)
     traits = _names(said.get("traits"), f"{where}.traits", faults)
     paths = said.get("account_from")
+    exclude = read_exclusions(said.get("exclude"), where=f"{where}.exclude", faults=faults)
     return SourceRules(
         events={**base.events, **events},
         traits={**base.traits, **{squash(theirs): ours for theirs, ours in traits.items()}},
         account_from=base.account_from if paths is None else _paths(paths, f"{where}.account_from", faults),
+        exclude=(*base.exclude, *exclude),
     )
 
 
