@@ -41,13 +41,18 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vendor:
-    """What to simulate: `start` is the first midnight (epoch ms, UTC, a Monday for the weeks to be weeks)."""
+    """What to simulate: `start` is the first midnight (epoch ms, UTC)."""
 
     accounts: int = 300
     days: int = 90
     seed: int = 7
     start: int = MONDAY
     user_events_a_day: float = 3.0
+
+    @property
+    def first_weekday(self) -> int:
+        """The weekday of the first day, 0 is Monday."""
+        return (self.start // DAY + 3) % 7
 
 
 @dataclass(slots=True, kw_only=True)
@@ -86,7 +91,7 @@ def simulate(vendor: Vendor) -> Iterator[tuple[Day, Accounts]]:
     for number in range(vendor.days):
         midnight = vendor.start + number * DAY
         hazard = _live(accounts, number, rng=rng, facts=facts, midnight=midnight)
-        usage = _usage(accounts, number, rng=rng)
+        usage = _usage(accounts, number + vendor.first_weekday, rng=rng)
         lines = usage_lines(usage, accounts.names, midnight=midnight, rng=rng)
         yield Day(number=number, lines=facts.merged(lines, usage.moments, midnight=midnight), hazard=hazard), accounts
 
@@ -175,8 +180,8 @@ def _ask(accounts: Accounts, alive: Flags, decline: Floats, *, rng: np.random.Ge
         facts.tell(accounts.names[row], Kind.SURVEY, data, at=_at_any_time(rng))
 
 
-def _usage(accounts: Accounts, number: int, *, rng: np.random.Generator) -> Usage:
-    lively = accounts.activity * (accounts.churned < 0) * WORKDAYS[number % 7]
+def _usage(accounts: Accounts, weekday: int, *, rng: np.random.Generator) -> Usage:
+    lively = accounts.activity * (accounts.churned < 0) * WORKDAYS[weekday % 7]
     counts = rng.poisson(accounts.user_rate * lively[accounts.user_account])
     users = np.repeat(np.arange(len(counts)), counts)
     hours = accounts.user_hour[users] + rng.gamma(2.0, 2.0, len(users))

@@ -17,7 +17,7 @@ def simulate(*, out: Path, accounts: int = 300, days: int = 90, seed: int = 7, s
         File of the events; beside it, with `.truth` at its end, one line an account: when it began to decline, when
         it churned, and its true hazard by day.
     start
-        First day, YYYY-MM-DD; a Monday is best. 2026-01-05 unless said.
+        First day, YYYY-MM-DD. 2026-01-05 unless said.
     """
     if accounts < 1 or days < 1:
         raise Trouble(f"--accounts {accounts} --days {days}: both must be at least 1")

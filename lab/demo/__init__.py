@@ -1,0 +1,1 @@
+"""`make demo`: a simulated vendor lives through the whole stack, shown on one page, its promises checked by counts."""
