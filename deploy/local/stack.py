@@ -1,4 +1,4 @@
-"""Start, stop and empty the whole stack on this machine: `python -m deploy.local.stack up|down|reset`."""
+"""Start, stop and empty the whole stack on this machine: `python -m deploy.local.stack up|hold|down|reset`."""
 
 import asyncio
 import logging
@@ -103,7 +103,35 @@ def _channels(*, slack: int, mail: int) -> Mapping[str, str]:
 
 
 def up(settings: LocalSettings) -> None:
-    """Start what is not running yet and return when all of it is ready; on a failure end what this call started."""
+    """Start what is not running yet, say where everything is, and leave it running."""
+    kafka, redis = start(settings)
+    print(f"kafka               {kafka}\nredis               {redis}")
+    for part in parts(settings):
+        print(part.shown)
+    print(f"logs                {settings.data / 'logs'}\nmake a key with     .venv/bin/churnwatch key create web-app")
+    print("stop it with        make down")
+
+
+def hold(settings: LocalSettings) -> None:
+    """Start everything, say `ready`, and end it all when our standard input is closed: when whoever asked is gone."""
+    already = running(settings.data / "run")
+    if already:
+        remedy = f"CHURNWATCH_DATA={settings.data} make down"
+        raise ServerFailed(f"{settings.data} is in use by {', '.join(p.name for p in already)}; end it with {remedy}")
+    try:
+        start(settings)
+        print("ready")
+        while os.read(sys.stdin.fileno(), 1 << 10):
+            pass
+    finally:
+        end_all(settings.data / "run", keep=set())
+
+
+def start(settings: LocalSettings) -> tuple[str, str]:
+    """Start what is not running yet and return Kafka's and Redis's address when all of it is ready.
+
+    On a failure what this call started is ended.
+    """
     run = settings.data / "run"
     before = {process.name for process in running(run)}
     for name in make_secrets(settings.data):
@@ -122,11 +150,7 @@ def up(settings: LocalSettings) -> None:
     except BaseException:
         end_all(run, keep=before)
         raise
-    print(f"kafka               {kafka}\nredis               {redis}")
-    for part in parts(settings):
-        print(part.shown)
-    print(f"logs                {settings.data / 'logs'}\nmake a key with     .venv/bin/churnwatch key create web-app")
-    print("stop it with        make down")
+    return kafka, redis
 
 
 def down(settings: LocalSettings) -> None:
@@ -226,7 +250,7 @@ def environment(settings: LocalSettings, *, kafka: str, redis: str) -> Mapping[s
 
 def main() -> None:
     """Do what the first argument says; a failure is one clear message and exit code 1."""
-    actions = {"up": up, "down": down, "reset": reset}
+    actions = {"up": up, "hold": hold, "down": down, "reset": reset}
     action = actions.get(sys.argv[1] if len(sys.argv) == 2 else "")
     if action is None:
         sys.exit(f"usage: python -m deploy.local.stack {'|'.join(actions)}")
