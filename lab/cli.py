@@ -9,6 +9,7 @@ import redis.exceptions
 from cyclopts import App
 
 from lab import keys, simulate_command, stack, topics, verify
+from lab.importing.command import import_history
 from lab.trouble import Trouble
 from shared.kafka import KafkaProblem, KafkaUnavailable
 
@@ -23,6 +24,7 @@ app.command(stack.up)
 app.command(stack.down)
 app.command(verify.verify)
 app.command(simulate_command.simulate)
+app.command(import_history, name="import")
 # by name: only this command waits for scikit-learn
 app.command(
     "lab.train_command:train_model", name="train", help="Fit the chance that an account churns within a horizon."

@@ -184,7 +184,7 @@ class Context:
         try:
             self._entries.append((record.offset, msgspec.json.decode(record.value or b"", type=kind)))
         except msgspec.MsgspecError as fault:  # others write these too: what can't be read says nothing, to everybody
-            log.error("context_entry_unreadable", offset=record.offset, fault=str(fault))
+            log.error("context_entry_unreadable", offset=record.offset, fault=str(fault))  # noqa: TRY400
 
 
 _OF_KIND: Final[Mapping[bytes, type[Import | Guard]]] = {
