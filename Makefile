@@ -19,7 +19,7 @@ export PYTHONUNBUFFERED := 1
 # compiled tests and services are kept for the next run, whatever the shell says
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help venv lock test unit proof check format up down reset bench-throughput check-history clean
+.PHONY: help venv lock test unit proof check format up down reset bench-throughput bench-import check-history clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
@@ -67,6 +67,9 @@ reset: $(VENV) ## Stop the stack and forget its events, alerts and logs (secrets
 
 bench-throughput: $(VENV) ## Measure the scorer's whole job against a bare fetch loop
 	$(PY) -m benchmarks.throughput $(ARGS)
+
+bench-import: $(VENV) ## Measure how fast a history is imported, beside a loop that only produces
+	$(PY) -m benchmarks.history
 
 check-history: $(VENV) ## Send real history through the whole path: DATA=<folder>
 	@test -n "$(DATA)" || { echo 'set DATA to the folder of git_openstack_events.csv.gz' >&2; exit 2; }
