@@ -19,10 +19,13 @@ export PYTHONUNBUFFERED := 1
 # compiled tests and services are kept for the next run, whatever the shell says
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help venv lock test unit proof check format up down reset bench-throughput bench-import check-history clean
+.PHONY: demo help venv lock test unit proof check format up down reset bench-throughput bench-import check-history clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
+
+demo: $(VENV) ## Show what it does within three minutes (DEMO_SECONDS=60: press its buttons, judge, end)
+	@$(PY) -m lab.demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS)) $(ARGS)
 
 venv: $(VENV) ## Make or repair .venv from requirements.lock
 

@@ -32,6 +32,7 @@ class Show:
         self._watch = watch
         self._looking = asyncio.Lock()
         self._scorer_up = False
+        self.phase = "starting"
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -59,6 +60,7 @@ class Show:
         play, counts = self.play, self.seen.counts
         return {
             "now": play.now_ms(),
+            "phase": self.phase,
             "named": [self._named(placed) for placed in play.placed],
             "scorer_up": self._scorer_up,
             "outage": self._outage(),
@@ -77,8 +79,7 @@ class Show:
             },
             "leavers": None
             if self.leavers is None
-            else {"left": self.leavers.left, "showed": self.leavers.showed, "named": self.leavers.named}
-            | {"days": self.leavers.days},
+            else {"left": self.leavers.left, "named": self.leavers.named, "days": self.leavers.days},
         }
 
     def _named(self, placed: Placed) -> Mapping[str, Any]:
@@ -108,12 +109,8 @@ class Show:
         workspace = Workspace(now_s=time.time)
         for placed in self.play.placed:
             workspace.know(placed.customer.owner)
-        blocks, metadata = said["blocks"], said["metadata"]
-        ts, text, edits = said["ts"], said["text"], said["edits"]
-        message = Said(
-            channel=said["channel"], ts=ts, text=text, blocks=blocks, metadata=metadata, edits=edits, posted_at=float(ts)
-        )
-        return message_html(workspace, message)
+        parts = {name: said[name] for name in ("channel", "ts", "text", "blocks", "metadata", "edits")}
+        return message_html(workspace, Said(**parts, posted_at=float(said["ts"])))
 
     def _outage(self) -> Mapping[str, Any]:
         outage = self.play.outage

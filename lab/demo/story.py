@@ -102,5 +102,3 @@ async def _crash(play: Play, show: Show) -> None:
     await until(lambda: show.seen.counts is None, show, within_s=5.0)
     await until(lambda: show.seen.counts is not None, show, within_s=SETTLE_S)
     play.say("the scorer is back, with its state")
-
-
