@@ -20,14 +20,14 @@ def main() -> int:
         seconds=told.seconds, data=told.data.resolve(), keep=told.keep, fault=os.environ.get("CHURNWATCH_DEMO_FAULT")
     )
     try:
-        return asyncio.run(demo(options))
-    except KeyboardInterrupt:
+        return asyncio.run(demo(options))  # which takes Ctrl-C as its end
+    except asyncio.CancelledError:
         print("ended; nothing is left running")
     except (Trouble, KafkaProblem) as trouble:
         print(f"churnwatch: {trouble}", file=sys.stderr)
         return 1
     sys.stdout.flush()
-    os._exit(0)  # an import under way would be waited for, and nobody answers it any more
+    os._exit(0)  # a thread that still imports would be waited for, and nobody answers it any more
 
 
 def arguments() -> argparse.ArgumentParser:

@@ -63,7 +63,8 @@ async def demo(options: Options) -> int:
     began = time.monotonic()
     ended = asyncio.current_task()
     if ended is not None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.cancel)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, ended.cancel)
     async with AsyncExitStack() as ending:
         console.print("simulating a vendor's last 90 days, and starting Kafka, Redis and the services")
         preparing = asyncio.create_task(asyncio.to_thread(_prepare, clock.now_ms()))

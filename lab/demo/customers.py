@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from lab.demo.named import Customer
+from lab.demo.named import HABITS, Customer
 
 SOURCES: Final = ("desk", "flow", "api-mobile")
 """The vendor's three products."""
@@ -50,6 +50,7 @@ NAMED: Final[Sequence[Customer]] = (
         arr=64_000,
         currency="EUR",
         source="desk",
+        habits=HABITS[2:],
     ),
     Customer(
         account="brightside-clinics",
@@ -60,6 +61,7 @@ NAMED: Final[Sequence[Customer]] = (
         arr=98_000,
         currency="USD",
         source="api-mobile",
+        habits=HABITS[1:],
     ),
 )
 """They fall silent while somebody looks on."""

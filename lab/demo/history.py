@@ -19,9 +19,11 @@ from lab.importing.mapping import Row as Line
 from lab.importing.mapping import mapped
 from lab.importing.send import Ingest, chunks, send, send_days
 from services.scorer.core.bundle import CompiledBundle
-from shared.contracts.events import wire_time
+from shared.contracts.events import Kind, wire_time
 
 COLUMNS: Final = ("account", "time", "kind", "source", "user", "name", "data")
+
+NOBODY: Final = "-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +63,9 @@ def import_rows(rows: Iterable[Row], *, job: str, url: str, key: str, bundle: Co
     lines = list(lines_of(rows))
     ingest = Ingest(url, key=key, job=job)
     sent = send(chunks(lines), ingest, after=lambda _sent: None)
-    send_days(reconstruct.points(reconstruct.replay(lines, bundle=bundle), bundle=bundle.version, until=now), ingest)
+    days = reconstruct.replay([*lines, _nothing(now)], bundle=bundle)
+    points = reconstruct.points(days, bundle=bundle.version, until=now)
+    send_days([point for point in points if point[0] != NOBODY], ingest)
     ingest.post("end")
     ingest.close()
     return sent.rows
@@ -78,6 +82,11 @@ def lines_of(rows: Iterable[Row]) -> Iterator[Line]:
     """Yield rows as the ingest takes them, numbered."""
     for number, row in enumerate(rows):
         yield (number, row.account, row.at, str(row.kind), row.source, row.user, row.name, row.data)
+
+
+def _nothing(now: int) -> Line:
+    """Return a row of nobody: a replay goes on to the day of its last row."""
+    return (0, NOBODY, now, str(Kind.LOGIN), None, None, None, None)
 
 
 def _named(row: Row) -> dict[str, object]:

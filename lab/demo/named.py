@@ -17,7 +17,7 @@ from services.scorer.core.bundle import CompiledBundle
 from services.scorer.core.days import DAY, HOUR
 from services.scorer.core.decode import Code
 from services.scorer.core.features import deadlines_of
-from shared.contracts.events import Kind
+from shared.contracts.events import Kind, wire_time
 from shared.contracts.partition import roll_ms
 
 HISTORY_DAYS: Final = 89
@@ -26,24 +26,9 @@ ATTEMPTS: Final = 8
 """Pasts drawn of the same habit: between the last deadline of a day and the first of the next may lie a gap."""
 EVENTS_A_DAY: Final = 3
 """So few that no rule about the amount of usage applies: what is told is the silence alone."""
+RENEWS_IN_DAYS: Final = 73
 NEAR_MS: Final = 400
 """A deadline this near to the moment wanted is near enough: ticks come once a second."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Customer:
-    """An account that is to fall silent: who it is, and where; `zone_h` is its offset from UTC in hours."""
-
-    account: str
-    name: str
-    owner: str
-    country: str
-    zone_h: float
-    arr: int
-    currency: str
-    source: str
-    users: Sequence[str] = ("u1", "u2", "u3")
-    seats: int = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +53,24 @@ HABITS: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Customer:
+    """An account that is to fall silent: who it is, and where; `zone_h` is its offset from UTC in hours."""
+
+    account: str
+    name: str
+    owner: str
+    country: str
+    zone_h: float
+    arr: int
+    currency: str
+    source: str
+    users: Sequence[str] = ("u1", "u2", "u3")
+    seats: int = 4
+    habits: Sequence[Habit] = HABITS
+    """In the order in which they are tried; the last ones hold in every hour of a week."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
     """A customer's whole past: presence at `moments` (epoch ms, rising), the last of which has the deadline."""
 
@@ -84,7 +87,7 @@ class NoPlace(ValueError):
 def place(customer: Customer, *, at: int, now: int, bundle: CompiledBundle, seed: int) -> Placed:
     """Return a past up to before `now` whose silence deadline is `at` ± NEAR_MS (epoch ms); raises NoPlace."""
     found = None
-    for attempt, habit, day in product(range(ATTEMPTS), HABITS, range(1, DAYS_BACK)):
+    for attempt, habit, day in product(range(ATTEMPTS), customer.habits, range(1, DAYS_BACK)):
         placed = _on_day(customer, habit, days_back=day, at=at, now=now, bundle=bundle, seed=seed * ATTEMPTS + attempt)
         if placed is not None and placed.in_habit:
             return placed
@@ -97,8 +100,10 @@ def place(customer: Customer, *, at: int, now: int, bundle: CompiledBundle, seed
 def rows_of(placed: Placed) -> Iterator[Row]:
     """Yield what happened to a placed customer, in time order."""
     customer, first = placed.customer, placed.moments[0]
+    renewal = wire_time(placed.deadline + RENEWS_IN_DAYS * DAY)[:10]
     facts = {
         "name": customer.name,
+        "renewal_date": renewal,
         "owner": customer.owner,
         "country": customer.country,
         "arr": customer.arr,

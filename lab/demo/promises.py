@@ -60,11 +60,11 @@ def _counts(play: Play, seen: Seen) -> Iterator[Promise]:
         yield Promise(name="the scorer works at the end", kept=False, shown="it does not answer")
         return
     # a call repeated because its answer was lost may lie in the log twice; the scorer takes it once
-    extra = counts.events - play.sent
+    extra = counts.events - counts.sent
     yield Promise(
         name="every event answered 200 is in Kafka",
         kept=0 <= extra <= seen.retried,
-        shown=f"{play.sent:,} sent and answered, {counts.events:,} in the log",
+        shown=f"{counts.sent:,} sent and answered, {counts.events:,} in the log",
     )
     fates = counts.fates
     yield Promise(

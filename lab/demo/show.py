@@ -44,7 +44,7 @@ class Show:
         """Look now; what can't be seen stays as it was, and counts that can't be had are none."""
         async with self._looking:
             try:
-                counts = await self._watch.counts(sent=self.play.sent)
+                counts = await self._watch.counts(lambda: self.play.sent)
                 self._scorer_up = counts is not None
                 alerts, messages = await self._watch.alerts(), await self._watch.messages()
                 for placed in self.play.placed:
@@ -69,7 +69,7 @@ class Show:
             "counts": None
             if counts is None
             else {
-                "sent": play.sent,
+                "sent": counts.sent,
                 "events": counts.events,
                 **{fate: counts.fates[fate] for fate in ("applied", "duplicate", "dead", "moved", "ticks")},
                 "log": counts.log,

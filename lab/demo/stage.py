@@ -29,11 +29,12 @@ USUAL: Final = {
     "page": 8800,
 }
 """Ports by part; of those that are taken another one is used."""
+GUARD_WINDOW_S: Final = 20
 SETTINGS: Final = {
     "CHURNWATCH_SCORER_SESSION_S": "6",
     "CHURNWATCH_SCORER_INSTANCE": "demo",  # a killed scorer comes back to its partitions at once
     "CHURNWATCH_SCORER_CYCLE_S": "5",
-    "CHURNWATCH_GUARD_WINDOW_S": "60",
+    "CHURNWATCH_GUARD_WINDOW_S": str(GUARD_WINDOW_S),
     "CHURNWATCH_GUARD_AFTER_S": "10",
     "CHURNWATCH_GUARD_CATCH_UP_S": "5",
     "CHURNWATCH_GUARD_ACCOUNTS": "10",

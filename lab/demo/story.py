@@ -7,6 +7,7 @@ from typing import Final
 from lab.demo.play import WITNESS_AFTER_S, Play
 from lab.demo.promises import OPS, alert_of, messages_of
 from lab.demo.show import Show
+from lab.demo.stage import GUARD_WINDOW_S
 
 PATIENCE_S: Final = 45.0
 SETTLE_S: Final = 60.0
@@ -76,7 +77,9 @@ def _resolved(play: Play, show: Show) -> bool:
 
 
 async def _outage(play: Play, show: Show) -> None:
-    """Break a product, see the incident, restore it, see the incident end."""
+    """Break a product once it sent long enough to be missed; see the incident, restore it, see the incident end."""
+    missed_from = (play.traffic.began or play.now_ms()) + GUARD_WINDOW_S * 1000
+    await asyncio.sleep(max(0.0, (missed_from - play.now_ms()) / 1000))
     await play.break_source()
     outage = play.outage
     if outage is None:

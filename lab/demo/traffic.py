@@ -46,9 +46,11 @@ class Traffic:
         self.retried = 0
         self.waiting: dict[str, list[Mapping[str, object]]] = {source: [] for source in keys}
         self.out: set[str] = set()
+        self.began: int | None = None
 
     async def run(self) -> None:
         """Send until cancelled, every product by itself."""
+        self.began = self._now_ms()
         async with asyncio.TaskGroup() as products:
             for source in self._keys:
                 products.create_task(self._run(source))

@@ -1,6 +1,6 @@
 """Ask the running stack how things stand: its own API and metrics, Kafka's ends, what the Slack double counts."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -85,17 +85,21 @@ class Watch:
         """Return how many records the event log holds."""
         return sum((await self._ends.end_offsets([TopicPartition(EVENTS, n) for n in range(PARTITIONS)])).values())
 
-    async def counts(self, *, sent: int) -> Counts | None:
-        """Return how much is where; None while the scorer does not answer or has not its whole state."""
+    async def counts(self, sent: Callable[[], int]) -> Counts | None:
+        """Return how much is where; None while the scorer does not answer or has not its whole state.
+
+        What comes last on an event's way is asked for first, so that nothing seems to be where it has not been.
+        """
         samples = await self.samples("scorer")
         if samples is None or samples.get("churn_scorer_partitions") != PARTITIONS:
             return None
         async with self._get("slack", "/counts") as answer:
             slack = await answer.json()
         fates = {fate: int(samples[f'churn_scorer_log_records{{fate="{fate}"}}']) for fate in FATES}
+        log = await self.log_end()
         return Counts(
-            sent=sent,
-            log=await self.log_end(),
+            sent=sent(),
+            log=log,
             fates=fates,
             alerts=len(await self.alerts()),
             messages=slack["messages"],
