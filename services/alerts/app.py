@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import aiohttp
 import msgspec
@@ -26,13 +27,16 @@ from services.alerts.body_limit import BodyLimit
 from services.alerts.book import Book
 from services.alerts.channels.channel import Channel
 from services.alerts.channels.mail import MailChannel, SmtpServer
+from services.alerts.channels.people import Person
 from services.alerts.channels.slack import TIMEOUT_S, SlackChannel, slack_session
 from services.alerts.configuration import Configuration
 from services.alerts.consumer import Intake, Names, consume
+from services.alerts.core.lists import Day
 from services.alerts.core.routing import ChannelName
 from services.alerts.desk import Desk, Surroundings, read_alerts
 from services.alerts.leader import Election, Watch
 from services.alerts.metrics import Metrics
+from services.alerts.notices import Board, Incidents, Notices, read_notices
 from services.alerts.openapi import TITLE, describe
 from services.alerts.outbox import Outbox, Pace, Post
 from services.alerts.settings import AlertSettings
@@ -163,9 +167,40 @@ async def work(alerts: Alerts, metrics: Metrics, producer: AIOKafkaProducer) -> 
             )
             outbox = Outbox(desk, post, group)
             outbox.resume()
+            telling = notices(alerts, desk, producer, post.channels.get(ChannelName.SLACK))
+            group.create_task(telling, name="notices")
             await consume(intake, desk, outbox)
     finally:
         metrics.active.set(0)
+
+
+async def notices(alerts: Alerts, desk: Desk, producer: AIOKafkaProducer, slack: Channel | None) -> None:
+    """Tell lists and incidents beside the alerts, until cancelled."""
+    told, names, configuration = alerts.settings, alerts.names, alerts.configuration
+    board = Board(
+        producer=producer,
+        topic=names.notices,
+        routes=configuration.routes,
+        days={
+            mail: Day(zone=ZoneInfo(p.zone), begins=p.begins()) for mail, p in configuration.people.by_email().items()
+        },
+        slack=slack,
+        alerts=desk.current,
+        now_ms=clock.now_ms,
+        may_write=alerts.watch.sure,
+        settle_ms=int(told.list_settle_s * 1000),
+    )
+    incidents = Incidents()
+    follower = Follower(told.kafka, names.context, incidents.apply)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(follower.run(), name="incidents")
+        await follower.loaded.wait()
+        kept = await read_notices(told.kafka, names.notices)
+        await Notices(kept, board, incidents).run()
+
+
+def _day(person: Person) -> Day:
+    return Day(zone=ZoneInfo(person.zone), begins=person.begins())
 
 
 def channels(

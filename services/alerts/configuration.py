@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 import yaml
 
-from services.alerts.channels.people import People
+from services.alerts.channels.people import People, faults_of
 from services.alerts.core.message import Background, Playbook
 from services.alerts.core.routing import Routes, faults
 
@@ -42,6 +42,8 @@ def read_configuration(folder: Path) -> Configuration:
     alpha = _alpha(rules or {}, found)
     if routes is not None:
         found += [f"{folder / 'routes.yaml'}: {fault}" for fault in faults(routes)]
+    if people is not None:
+        found += [f"{folder / 'people.yaml'}: {fault}" for fault in faults_of(people)]
     if found or routes is None or people is None or playbooks is None:
         raise BadConfiguration(found)
     return Configuration(routes=routes, people=people, background=Background(playbooks=playbooks, alpha_permille=alpha))

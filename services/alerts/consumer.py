@@ -32,6 +32,7 @@ class Names:
     risk: str = topics.RISK
     commands: str = topics.COMMANDS
     alerts: str = topics.ALERTS
+    notices: str = topics.NOTICES
     context: str = topics.CONTEXT
     dead_letters: str = topics.DEAD_LETTERS
     keys: str = topics.KEYS

@@ -102,6 +102,10 @@ class Desk:
         """Return every account that ever had an alert."""
         return tuple(self._alerts)
 
+    def current(self) -> Iterable[Alert]:
+        """Return the newest alert of every account."""
+        return tuple(self._alerts.values())
+
     def find(self, job: Job) -> tuple[Alert, Delivery] | None:
         """Return the alert and delivery of a job as they are now, or None when nothing is owed any more."""
         alert = self._alert(job)
@@ -134,7 +138,7 @@ class Desk:
         if folded.alert is None or folded.outcome in QUIET:
             return None
         before, alert = self._alerts.get(account), folded.alert
-        decision = decide(alert, self._around.routes)
+        decision = decide(alert, self._around.routes, now=self._around.now_ms())
         metrics.decisions.labels(decision.why).inc()
         if before is None or (before.id, before.state) != (alert.id, alert.state):
             metrics.alerts.labels(alert.state).inc()

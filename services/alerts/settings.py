@@ -31,6 +31,9 @@ class AlertSettings(ServiceSettings):
     )
     slack_token: SecretStr | None = Field(None, description="Slack bot token (xoxb-...); without it no Slack")
     slack_interval_s: float = Field(1.0, ge=0, le=60, description="Seconds between two calls for one Slack channel")
+    list_settle_s: float = Field(
+        5.0, ge=0, le=50, description="Seconds without another account until a list of standing risks is told"
+    )
     smtp_host: str | None = Field(None, description="Mail server; without it no mail")
     smtp_port: Port = Field(587, description="Port of the mail server")
     smtp_tls: Literal["starttls", "tls", "none"] = Field("starttls", description="How mail is encrypted on its way")

@@ -133,7 +133,7 @@ async def service(
     kafka: str,
     *,
     slack: str | None,
-    smtp_port: int | None,
+    smtp_port: int | None = None,
     told: Routes | None = None,
     names: Names | None = None,
 ) -> AsyncIterator[Service]:
@@ -149,6 +149,7 @@ async def service(
             "mail_from": "churnwatch@example.com",
             "dead_letter_key": KEY,
             "key_pepper": KEY,
+            "list_settle_s": 1.0,
         }
     )
     registry = CollectorRegistry()
@@ -185,6 +186,7 @@ async def fresh_names(kafka: str) -> Names:
         ("context", topics.CONTEXT),
         ("dead_letters", topics.DEAD_LETTERS),
         ("keys", topics.KEYS),
+        ("notices", topics.NOTICES),
     ):
         made[name] = await fresh_topic(
             kafka, replace(topics.TOPICS[like], partitions=min(2, topics.TOPICS[like].partitions))

@@ -181,7 +181,7 @@ class Scenario:
     def _take(self, transition: Transition, *, offset: int) -> None:
         folded = fold(self._alert, transition, position=Position(topic=RISK, partition=0, offset=offset))
         assert folded.alert is not None
-        decision = decide(folded.alert, self.routes)
+        decision = decide(folded.alert, self.routes, now=transition.at)
         alert = plan(self._alert, folded.alert, decision, outcome=folded.outcome, now=transition.at)
         for delivery in alert.deliveries:
             alert = with_delivery(alert, self._deliver(alert, delivery, at=transition.at))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from services.alerts.core.message import Message
+from services.alerts.core.notice_message import NoticeMessage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +22,7 @@ class Order:
     `doubtful`: an earlier call like this may have arrived, at or after `since` (epoch ms).
     """
 
-    message: Message
+    message: Message | NoticeMessage
     revision: int
     target: str
     handle: str | None

@@ -1,17 +1,46 @@
-"""Know the people of the vendor: who may be written to, and who they are in Slack."""
+"""Know the people of the vendor: who may be written to, who they are in Slack, when they work, who stands in."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, time
+from typing import Literal
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 
+class Leave(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"first": "from", "last": "to"}
+):
+    """Days on which somebody is away, both included."""
+
+    first: date
+    last: date
+
+
 class Person(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Somebody responsible for accounts."""
+    """Somebody responsible for accounts. Others are named by their address."""
 
     email: str
     name: str | None = None
     slack: str | None = None
     """Slack user id; without it Slack is asked for the address."""
+    language: Literal["en", "ja"] = "en"
+    zone: str = "UTC"
+    hours: str = "09:00-18:00"
+    capacity: int | None = None
+    """Alerts a day."""
+    segments: list[str] = []
+    backup: str | None = None
+    manager: str | None = None
+    leave: list[Leave] = []
+
+    def begins(self) -> time:
+        """Return when the working day begins, in their zone."""
+        return time.fromisoformat(self.hours.partition("-")[0])
+
+    def is_away(self, day: date) -> bool:
+        """Return whether they are on leave on a day of their zone."""
+        return any(leave.first <= day <= leave.last for leave in self.leave)
 
 
 class People(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -29,3 +58,43 @@ class People(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         address = email.lower()
         domain = address.rpartition("@")[2]
         return address in self.by_email() or domain in {d.lower() for d in self.domains}
+
+
+def faults_of(people: People) -> Sequence[str]:
+    """Return everything wrong with the people that their types don't tell, one line each."""
+    addresses = [person.email.lower() for person in people.people]
+    twice = sorted({address for address in addresses if addresses.count(address) > 1})
+    found = [f"{address} stands twice" for address in twice]
+    for person in people.people:
+        found += [f"{person.email}: {fault}" for fault in _faults(person, set(addresses))]
+    return found
+
+
+def _faults(person: Person, known: set[str]) -> Iterator[str]:
+    if person.email.count("@") != 1:
+        yield "is no mail address"
+    yield from _time_faults(person)
+    for role, other in (("backup", person.backup), ("manager", person.manager)):
+        if other is not None and other.lower() not in known:
+            yield f"{role}: {other} is none of the people"
+        elif other is not None and other.lower() == person.email.lower():
+            yield f"{role}: is the person itself"
+    if person.capacity is not None and person.capacity < 1:
+        yield f"capacity: {person.capacity} is less than 1"
+
+
+def _time_faults(person: Person) -> Iterator[str]:
+    try:
+        ZoneInfo(person.zone)
+    except (KeyError, ValueError, OSError):
+        yield f"zone: no time zone is called {person.zone!r}; write it like Asia/Tokyo"
+    try:
+        begins, ends = (time.fromisoformat(text) for text in person.hours.split("-"))
+    except ValueError:
+        yield f"hours: {person.hours!r} is not like 09:00-18:00"
+    else:
+        if begins >= ends:
+            yield f"hours: {person.hours} ends before it begins"
+    for leave in person.leave:
+        if leave.first > leave.last:
+            yield f"leave: from {leave.first} comes after to {leave.last}"

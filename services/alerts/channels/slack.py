@@ -11,6 +11,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from services.alerts.channels.channel import Broken, Busy, ChannelProblem, Doubtful, Order, Receipt, Refused
 from services.alerts.channels.people import People
 from services.alerts.channels.slack_blocks import EVENT_TYPE, payload, reply
+from services.alerts.core.message import Message
 
 TIMEOUT_S: Final = 10
 MAX_WAIT_S: Final = 900.0
@@ -82,6 +83,8 @@ class SlackChannel:
         room, _, ts = (order.handle or "").partition("/")
         if order.doubtful and await self._replied(room, ts, order):
             return Receipt(handle=order.handle or "", found=True)
+        if not isinstance(order.message, Message):
+            raise Refused("a notice has no replies")
         try:
             await self._call(
                 self._client.chat_postMessage(

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from services.alerts.core import words
 from services.alerts.core.message import Message, Tone
+from services.alerts.core.notice_message import NoticeMessage
 
 MAX_BLOCKS: Final = 50
 MAX_HEADER: Final = 150
@@ -13,6 +14,7 @@ MAX_FIELD: Final = 2000
 MAX_CONTEXT: Final = 10
 MAX_TOTAL: Final = 10_000
 """Slack refuses somewhere above 13,000 characters over all blocks, without saying where."""
+LINES_A_SECTION: Final = 10
 EVENT_TYPE: Final = "churn_alert"
 
 Block = dict[str, Any]
@@ -20,14 +22,18 @@ _ICON: Final[Mapping[Tone, str]] = {Tone.CRITICAL: "🔴", Tone.AT_RISK: "🟠",
 _ENTITIES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
-def payload(message: Message, *, revision: int, mention: str | None = None) -> Mapping[str, Any]:
+def payload(message: Message | NoticeMessage, *, revision: int, mention: str | None = None) -> Mapping[str, Any]:
     """Return the arguments of chat.postMessage and chat.update but for the channel.
 
     `mention` is the Slack id of the owner. The metadata let an uncertain post be looked up.
     """
+    if isinstance(message, NoticeMessage):
+        text, laid = escape(message.title, 300), notice_blocks(message)
+    else:
+        text, laid = f"{_ICON[message.tone]} {escape(message.title, 300)}", blocks(message, mention=mention)
     return {
-        "text": f"{_ICON[message.tone]} {escape(message.title, 300)}",
-        "blocks": blocks(message, mention=mention),
+        "text": text,
+        "blocks": laid,
         "metadata": metadata(message, revision=revision, kind="alert"),
         "unfurl_links": False,
         "unfurl_media": False,
@@ -45,7 +51,7 @@ def reply(message: Message, *, revision: int, mention: str | None = None) -> Map
     }
 
 
-def metadata(message: Message, *, revision: int, kind: str) -> Mapping[str, Any]:
+def metadata(message: Message | NoticeMessage, *, revision: int, kind: str) -> Mapping[str, Any]:
     """Return what a post carries for machines: the alert's id and revision."""
     values = {"alert_id": message.alert, "revision": revision, "kind": kind}
     return {"event_type": EVENT_TYPE, "event_payload": values}
@@ -56,6 +62,21 @@ def blocks(message: Message, *, mention: str | None = None) -> Sequence[Block]:
     laid = list(_blocks(message, mention))
     while len(laid) > MAX_BLOCKS or _size(laid) > MAX_TOTAL:
         del laid[-3]  # status and header stay
+    return laid
+
+
+def notice_blocks(message: NoticeMessage) -> Sequence[Block]:
+    """Return the blocks of a notice, within Slack's limits; what does not fit is counted by its message."""
+    laid = [{"type": "header", "text": _plain(message.title, MAX_HEADER)}, _section(escape(message.intro, 1000))]
+    lines = [f"{'~' if line.over else ''}{escape(line.text, 250)}{'~' if line.over else ''}" for line in message.lines]
+    laid += [
+        _section("\n".join(f"• {line}" for line in lines[first : first + LINES_A_SECTION]))
+        for first in range(0, len(lines), LINES_A_SECTION)
+    ]
+    if message.more:
+        laid.append(_section(escape(message.more, 300)))
+    if message.note:
+        laid.append({"type": "context", "elements": [_plain(f"⚠️ {message.note}", 500)]})
     return laid
 
 

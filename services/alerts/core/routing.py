@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Final, Literal
 
 import msgspec
 
-from shared.contracts.alerts import Alert
-from shared.contracts.risk import Severity
+from shared.contracts.alerts import Alert, Reason
+from shared.contracts.risk import Change, Severity
 
 OWNER: Final = "owner"
 """As a target: the owner of the account, whoever that is."""
@@ -27,6 +28,8 @@ class Why(StrEnum):
     ROUTED = "routed"
     STANDING = "standing"
     """Everything in it was true before judging began: nothing happened that deserves an interruption."""
+    OBSERVED = "observed"
+    """Everything is judged and only what is critical told, to see first how often alerts are right."""
     MUTED = "muted"
     """The route that matched has no receivers."""
 
@@ -77,6 +80,18 @@ class Routes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     default_mail: list[str] = []
     """Mail addresses for what can't reach Slack at all."""
     standing: Literal["hold", "tell"] = "hold"
+    """What was so before judging began: in one list an owner, or each by itself."""
+    mode: Literal["live", "observe"] = "live"
+    """`observe`: only critical alerts are told, the others gathered in one list an owner and day."""
+    observe_until: date | None = None
+    """The last day of observing; without it until `mode` is changed."""
+    incidents_channel: str = "#churn-ops"
+    """Slack channel for the engineers: sources that fell silent."""
+
+    def observes(self, now: int) -> bool:
+        """Return whether only critical alerts are told at a moment (epoch ms)."""
+        today = datetime.fromtimestamp(now / 1000, UTC).date()
+        return self.mode == "observe" and (self.observe_until is None or today <= self.observe_until)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -97,10 +112,12 @@ class Decision:
     why: Why
 
 
-def decide(alert: Alert, routes: Routes) -> Decision:
-    """Return where an alert goes. One told before is never held back later."""
-    if routes.standing == "hold" and not alert.deliveries and all(reason.standing for reason in alert.reasons):
+def decide(alert: Alert, routes: Routes, *, now: int) -> Decision:
+    """Return where an alert goes at `now` (epoch ms). One told before is never held back later."""
+    if routes.standing == "hold" and not alert.deliveries and all(map(_is_standing, alert.reasons)):
         return Decision(send=False, destinations=(), why=Why.STANDING)
+    if not alert.deliveries and alert.severity is not Severity.CRITICAL and routes.observes(now):
+        return Decision(send=False, destinations=(), why=Why.OBSERVED)
     names = list(dict.fromkeys(_walk(alert, routes.route, inherited=[])))
     owner = alert.attributes.owner
     found = [d for name in names for d in _destinations(routes.receivers[name], owner)]
@@ -109,6 +126,11 @@ def decide(alert: Alert, routes: Routes) -> Decision:
     destinations = list(dict.fromkeys(found))
     why = Why.ROUTED if destinations else Why.MUTED
     return Decision(send=bool(destinations), destinations=destinations, why=why)
+
+
+def _is_standing(reason: Reason) -> bool:
+    """Return whether nothing happened since it was found: what got worse afterwards interrupts like anything else."""
+    return reason.standing and reason.last_change is not Change.WORSENED
 
 
 def faults(routes: Routes) -> Sequence[str]:

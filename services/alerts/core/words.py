@@ -6,6 +6,7 @@ from typing import Final
 from services.alerts.core.routing import Note
 from shared.contracts.alerts import AlertState
 from shared.contracts.health import Band
+from shared.contracts.notices import NoticeKind
 from shared.contracts.risk import Severity
 
 MINUTE_MS: Final = 60_000
@@ -48,6 +49,23 @@ MEASURE: Final[Mapping[str, str]] = {
     "csat": "CSAT",
 }
 
+LIST_INTRO: Final[Mapping[NoticeKind, str]] = {
+    NoticeKind.STANDING_LIST: "These accounts were at risk before Churnwatch began to judge them, the largest first. "
+    "Nothing new happened: only what changes from now on will interrupt you.",
+    NoticeKind.DAILY_LIST: "Churnwatch only observes for now. It found these accounts at risk since the last list, "
+    "the largest first, and would have told you of each.",
+    NoticeKind.INCIDENT: "",
+}
+SOURCE_SILENT: Final = "Source {source} fell silent"
+SOURCE_SILENT_TEXT: Final = (
+    "No event came from {source} since before {since}, for {accounts} accounts at once. Their rules are held: no "
+    "customer success manager is told that these customers are gone. Is the app up, and does its SDK reach the ingest?"
+)
+SOURCE_BACK: Final = "Source {source} is back"
+SOURCE_BACK_TEXT: Final = (
+    "{source} was silent from {since} to {until}. The rules of its accounts are judged again; whoever really stopped "
+    "in that time is told of now."
+)
 ACCOUNT: Final = "Account"
 HEALTH: Final = "Health"
 OWNER: Final = "Owner"
@@ -61,6 +79,17 @@ PLAYBOOK: Final = "playbook"
 PRECISION_UNKNOWN: Final = "Precision of this rule: not yet measured"
 SUBJECT: Final = "{name}: {state}"
 REPLY: Final = "{name} got worse: now {severity}"
+
+
+def list_title(kind: NoticeKind, accounts: int) -> str:
+    """Return the title of a list."""
+    what = "were at risk already" if kind is NoticeKind.STANDING_LIST else "found at risk while observing"
+    return f"{accounts} {'account' if accounts == 1 else 'accounts'} {what}"
+
+
+def more_accounts(count: int) -> str:
+    """Return that a list goes on, and where."""
+    return f"… and {count} more: GET /v1/alerts?state=open lists all of them."
 
 
 def health(milli: int | None, band: Band) -> str:

@@ -23,7 +23,7 @@ from tests.support.risk import OWNER, T0, routes, transition
 def planned(before: Alert | None, offset: int, *, told: Any = None, **changed: Any) -> Alert:
     result: Folded = fold(before, transition(**changed), position=Position(topic="r", partition=0, offset=offset))
     assert result.alert is not None
-    return plan(before, result.alert, decide(result.alert, told or routes()), outcome=result.outcome, now=T0)
+    return plan(before, result.alert, decide(result.alert, told or routes(), now=T0), outcome=result.outcome, now=T0)
 
 
 def all_told(alert: Alert) -> Alert:

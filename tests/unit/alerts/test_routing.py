@@ -10,7 +10,7 @@ from services.alerts.core.routing import faults as faults_of
 from shared.contracts.alerts import Alert
 from shared.contracts.health import Attributes
 from shared.contracts.risk import Severity
-from tests.support.risk import CONFIG, OWNER, routes, transition
+from tests.support.risk import CONFIG, OWNER, T0, routes, transition
 
 
 def alert(**changed: object) -> Alert:
@@ -21,7 +21,7 @@ def alert(**changed: object) -> Alert:
 
 def told(one: Alert, tree: Route) -> list[str]:
     receivers = {name: Receiver(slack=[f"#{name}"]) for name in "abcd"}
-    return [d.target[1:] for d in decide(one, routes(receivers=receivers, route=tree)).destinations]
+    return [d.target[1:] for d in decide(one, routes(receivers=receivers, route=tree), now=T0).destinations]
 
 
 ENTERPRISE = Match(segment=["enterprise"])
@@ -30,7 +30,7 @@ CRITICAL = Match(severity=[Severity.CRITICAL])
 
 
 def test_the_owner_gets_a_direct_message_and_a_mail() -> None:
-    decision = decide(alert(), routes())
+    decision = decide(alert(), routes(), now=T0)
     assert (decision.send, decision.why) == (True, Why.ROUTED)
     assert list(decision.destinations) == [
         Destination(channel=ChannelName.SLACK, target=f"@{OWNER}"),
@@ -61,7 +61,7 @@ def test_the_first_route_that_matches_decides(tree: Route, expected: list[str]) 
 
 
 def test_without_an_owner_the_default_channel_is_told_why() -> None:
-    decision = decide(alert(attributes=Attributes()), routes())
+    decision = decide(alert(attributes=Attributes()), routes(), now=T0)
     assert list(decision.destinations) == [
         Destination(channel=ChannelName.SLACK, target="#churn-alerts", note=Note.NO_OWNER)
     ]
@@ -69,12 +69,12 @@ def test_without_an_owner_the_default_channel_is_told_why() -> None:
 
 def test_what_was_so_before_judging_began_interrupts_nobody_unless_told_to() -> None:
     standing = alert(standing=True)
-    assert decide(standing, routes()).why is Why.STANDING
-    assert decide(standing, routes(standing="tell")).send
+    assert decide(standing, routes(), now=T0).why is Why.STANDING
+    assert decide(standing, routes(standing="tell"), now=T0).send
 
 
 def test_a_route_without_receivers_is_silent() -> None:
-    decision = decide(alert(), routes(route=Route(receivers=[])))
+    decision = decide(alert(), routes(route=Route(receivers=[])), now=T0)
     assert (decision.send, decision.why) == (False, Why.MUTED)
 
 

@@ -1,0 +1,75 @@
+"""Say a notice: a list of accounts, or that a source fell silent."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from services.alerts.core import words
+from services.alerts.core.message import clean, moment
+from services.alerts.core.routing import Note
+from shared.contracts.notices import ListedAlert, Notice, NoticeKind
+
+SHOWN: Final = 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One account of a list."""
+
+    text: str
+    over: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoticeMessage:
+    """A notice in words; `alert` is its id, as the look-up of an uncertain post names it. Unescaped, one line each."""
+
+    alert: str
+    owner: str | None
+    title: str
+    intro: str
+    lines: Sequence[Line]
+    more: str | None
+    note: str | None
+
+
+def notice_message(notice: Notice) -> NoticeMessage:
+    """Return what a notice says at its revision."""
+    if notice.kind is NoticeKind.INCIDENT:
+        return _incident(notice)
+    shown = notice.items[:SHOWN]
+    note = Note(notice.delivery.note) if notice.delivery.note else None
+    owner = clean(notice.owner or "") or None
+    return NoticeMessage(
+        alert=notice.id,
+        owner=owner,
+        title=words.list_title(notice.kind, len(notice.items)),
+        intro=words.LIST_INTRO[notice.kind],
+        lines=[Line(text=_line(item), over=item.over) for item in shown],
+        more=words.more_accounts(len(notice.items) - len(shown)) if len(notice.items) > len(shown) else None,
+        note=words.NOTE[note].format_map({"owner": owner}) if note else None,
+    )
+
+
+def _line(item: ListedAlert) -> str:
+    reasons = ", ".join(words.label(rule) for rule in item.rules) or words.NOT_KNOWN
+    name = clean(item.name or item.account)
+    return clean(f"{name}: {reasons} · {words.money(item.arr, item.currency)}", 300)
+
+
+def _incident(notice: Notice) -> NoticeMessage:
+    source = clean((notice.source or "").removeprefix("/sources/"))
+    is_over = notice.ended_at is not None
+    title = words.SOURCE_BACK if is_over else words.SOURCE_SILENT
+    text = words.SOURCE_BACK_TEXT if is_over else words.SOURCE_SILENT_TEXT
+    since = moment(notice.created_at)
+    until = moment(notice.ended_at) if notice.ended_at is not None else ""
+    return NoticeMessage(
+        alert=notice.id,
+        owner=None,
+        title=title.format_map({"source": source}),
+        intro=text.format_map({"source": source, "accounts": notice.accounts, "since": since, "until": until}),
+        lines=[],
+        more=None,
+        note=None,
+    )

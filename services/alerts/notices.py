@@ -1,0 +1,172 @@
+"""Tell notices: each durable before it is told, told once, and edited in place; one after the other."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.structs import ConsumerRecord
+from msgspec.structs import replace
+
+from services.alerts.channels.channel import Busy, Channel, ChannelProblem, Doubtful, Order, Refused
+from services.alerts.core.lists import Day, Gathering, ended, incident
+from services.alerts.core.notice_message import notice_message
+from services.alerts.core.routing import Note, Routes
+from services.alerts.desk import Fenced
+from shared.contracts.alerts import Alert, Delivery, DeliveryState
+from shared.contracts.context import ContextKind, Guard, GuardState
+from shared.contracts.notices import Notice
+from shared.kafka import read_to_end
+
+TURN_S: Final = 0.5
+LONGEST_WAIT_S: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Board:
+    """What telling notices stands on, passed in by the composition root."""
+
+    producer: AIOKafkaProducer
+    topic: str
+    routes: Routes
+    days: Mapping[str, Day]
+    slack: Channel | None
+    alerts: Callable[[], Iterable[Alert]]
+    now_ms: Callable[[], int]
+    may_write: Callable[[], bool]
+    settle_ms: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Incidents:
+    """The guards that are held now, by source and partition, as the context topic tells them."""
+
+    held: dict[str, dict[int, Guard]] = field(default_factory=dict)
+
+    def apply(self, record: ConsumerRecord[bytes | None, bytes | None]) -> None:
+        """Take one entry of the context topic; others than guards say nothing here."""
+        if record.key != ContextKind.GUARD.value.encode() or record.value is None:
+            return
+        try:
+            guard = msgspec.json.decode(record.value, type=Guard)
+        except msgspec.MsgspecError:
+            structlog.get_logger(__name__).exception("unreadable_guard", offset=record.offset)
+            return
+        mine = self.held.setdefault(guard.source, {})
+        for partition in guard.partitions:
+            if guard.state is GuardState.HELD:
+                mine.setdefault(partition, guard)
+            else:
+                mine.pop(partition, None)
+        if not mine:
+            del self.held[guard.source]
+
+
+class Notices:
+    """Every notice by id, with `churn.notices.v1` as their record; `run` is for the active process alone."""
+
+    def __init__(self, notices: Mapping[str, Notice], board: Board, incidents: Incidents) -> None:
+        self._notices = dict(notices)
+        self._board = board
+        self._incidents = incidents
+        self._gathering = Gathering(settle_ms=board.settle_ms)
+        # each of these calls may have been made by a process that died in it
+        self._uncertain = {notice.id for notice in self._notices.values() if _owes(notice.delivery)}
+        self._wait_until: dict[str, float] = {}
+
+    async def run(self) -> None:
+        """Gather and tell until cancelled. Raises Fenced, KafkaError."""
+        while True:
+            await self.turn()
+            await asyncio.sleep(TURN_S)
+
+    async def turn(self) -> None:
+        """Make durable what must be told now, then tell what is owed."""
+        now, board = self._board.now_ms(), self._board
+        found = self._gathering.due(board.alerts(), self._notices, board.routes, now=now, days=board.days)
+        for notice in [*found, *self._new_incidents(now)]:
+            await self._keep(notice)
+        loop = asyncio.get_running_loop()
+        for notice in list(self._notices.values()):
+            if _owes(notice.delivery) and self._wait_until.get(notice.id, 0.0) <= loop.time():
+                await self._tell(notice)
+
+    def _new_incidents(self, now: int) -> Iterable[Notice]:
+        """Yield incidents that began or ended: one a source, however many workers hold it."""
+        running = {n.source: n for n in self._notices.values() if n.source is not None and n.ended_at is None}
+        for source, guards in self._incidents.held.items():
+            if source not in running:
+                accounts = sum({guard.at: guard.accounts for guard in guards.values()}.values())
+                since = min(guard.at for guard in guards.values())
+                yield incident(source, since=since, accounts=accounts, routes=self._board.routes, now=now)
+        for source, notice in running.items():
+            if source not in self._incidents.held:
+                yield ended(notice, now=now)
+
+    async def _tell(self, notice: Notice) -> None:
+        order = Order(
+            message=notice_message(notice),
+            revision=notice.revision,
+            target=notice.delivery.target,
+            handle=notice.delivery.handle,
+            reply=False,
+            doubtful=notice.delivery.state is DeliveryState.UNKNOWN or notice.id in self._uncertain,
+            since=notice.delivery.intended_at,
+        )
+        try:
+            if self._board.slack is None:
+                raise Refused("slack is not set up")
+            receipt = await self._board.slack.tell(order)
+        except ChannelProblem as problem:
+            await self._keep(self._after(notice, problem))
+            return
+        self._uncertain.discard(notice.id)
+        done = replace(
+            notice.delivery,
+            handle=receipt.handle,
+            delivered_revision=notice.revision,
+            state=DeliveryState.DELIVERED,
+            attempts=0,
+            error=None,
+        )
+        await self._keep(replace(notice, delivery=done))
+
+    def _after(self, notice: Notice, problem: ChannelProblem) -> Notice:
+        """Return the notice after a call that failed: to be tried again, or elsewhere, or given up."""
+        was, words = notice.delivery, str(problem)[:200]
+        structlog.get_logger(__name__).warning("notice_failed", notice=notice.id, error=words)
+        if isinstance(problem, Refused):
+            default = self._board.routes.default_channel
+            if was.target == default:
+                return replace(notice, delivery=replace(was, state=DeliveryState.FAILED, error=words))
+            note = Note.UNKNOWN_OWNER if problem.person else Note.UNREACHABLE
+            elsewhere = replace(was, target=default, note=note, handle=None, attempts=0, error=words)
+            return replace(notice, delivery=elsewhere)
+        wait_s = problem.wait_s if isinstance(problem, Busy) else min(LONGEST_WAIT_S, 2.0**was.attempts)
+        self._wait_until[notice.id] = asyncio.get_running_loop().time() + wait_s
+        state = DeliveryState.UNKNOWN if isinstance(problem, Doubtful) else was.state
+        return replace(notice, delivery=replace(was, state=state, attempts=was.attempts + 1, error=words))
+
+    async def _keep(self, notice: Notice) -> None:
+        """Make a notice durable. Raises Fenced, KafkaError."""
+        if not self._board.may_write():
+            raise Fenced("suspended longer than the group waits")
+        self._notices[notice.id] = notice
+        value = msgspec.json.encode(notice)
+        await self._board.producer.send_and_wait(self._board.topic, value, key=notice.id.encode(), partition=0)
+
+
+async def read_notices(bootstrap: str, topic: str) -> dict[str, Notice]:
+    """Return every notice as the topic has it now."""
+    notices: dict[str, Notice] = {}
+    async for record in read_to_end(bootstrap, topic):
+        if record.key is not None and record.value is not None:
+            notices[record.key.decode()] = msgspec.json.decode(record.value, type=Notice)
+    return notices
+
+
+def _owes(delivery: Delivery) -> bool:
+    return delivery.state is not DeliveryState.FAILED and delivery.delivered_revision < delivery.revision
