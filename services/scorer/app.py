@@ -19,6 +19,7 @@ from services.scorer.core.batch import Batch
 from services.scorer.eventlog import EventLog
 from services.scorer.feed import QUEUED_BATCHES, BatchApp, BatchSchema, Owner, check_faust
 from services.scorer.fence import Exit, end_process
+from services.scorer.guard import Patience, Watch
 from services.scorer.loop import Loop, Shape
 from services.scorer.outputs import KafkaOutputs
 from services.scorer.settings import ScorerSettings
@@ -30,7 +31,7 @@ from shared.health_store import HealthStore
 from shared.telemetry import serve_ops
 
 GROUP: Final = "churn-scorer"
-LAG_S: Final = 2.0
+LAG_S: Final = 1.0
 REFILL_S: Final = 5.0
 REDIS_TIMEOUT_S: Final = 5.0
 FAUST_REQUEST_TIMEOUT_S: Final = 40.0
@@ -77,6 +78,7 @@ class Scorer:
             store=HealthStore(self._redis),
             now_ms=clock.now_ms,
             stall_s=self._settings.scorer_session_s / 2,
+            watch=Watch(patience(self._settings)),
         )
         metrics.CORE.labels("numpy").set(1)
         work = {"context": self._context.run(), "fence": self.loop.fence.run(), "lag": self._lag(), "ops": self._ops()}
@@ -130,7 +132,9 @@ class Scorer:
 
     async def _lag(self) -> None:
         while True:
-            self.loop.report_lag(await self._events.ends(list(self.loop.states())))
+            ends = await self._events.ends(list(self.loop.states()))
+            self.loop.report_lag(ends)
+            await self.loop.guard(ends)
             await asyncio.sleep(LAG_S)
 
     async def _ops(self) -> None:
@@ -191,6 +195,16 @@ def faust_app(  # noqa: PLR0913  what Faust must be told
             await process(event.value, event.ack)
 
     return app
+
+
+def patience(settings: ScorerSettings) -> Patience:
+    """Return when a source has fallen silent, as the settings say."""
+    return Patience(
+        window_ms=int(settings.guard_window_s * 1000),
+        after_ms=int(settings.guard_after_s * 1000),
+        catch_up_ms=int(settings.guard_catch_up_s * 1000),
+        fewest_accounts=settings.guard_accounts,
+    )
 
 
 def seed_of(key: bytes) -> int:

@@ -21,12 +21,14 @@ from services.scorer.context import Context, named_context
 from services.scorer.core.batch import Batch
 from services.scorer.core.fates import Fate
 from services.scorer.core.publish import GENERATION, HealthRow
-from services.scorer.core.step import Outputs, Partition, last_healths, step
+from services.scorer.core.step import LONGEST_HOLD, Outputs, Partition, last_healths, step
 from services.scorer.eventlog import EventLog
 from services.scorer.fence import Exit, Fence, end_process
+from services.scorer.guard import Watch
 from services.scorer.lane import Decided, Lane
 from services.scorer.mirror import Mirror
 from services.scorer.outputs import KafkaOutputs
+from shared.contracts.context import Guard, GuardState
 from shared.health_store import HealthStore
 
 RELEASE_TIMEOUT_S: Final = 5.0
@@ -84,6 +86,7 @@ class Loop:
     store: HealthStore
     now_ms: Callable[[], int]
     stall_s: float
+    watch: Watch
     step: Step = step
     end: Callable[..., NoReturn] = end_process
     fence: Fence = field(init=False)
@@ -91,6 +94,8 @@ class Loop:
     _kept: dict[int, Ready] = field(default_factory=dict)
     _loading: dict[int, float] = field(default_factory=dict)
     _expected: frozenset[int] | None = None
+    _guarded: frozenset[str] = frozenset()
+    _ends: Mapping[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.fence = Fence(
@@ -128,6 +133,7 @@ class Loop:
         phase = "tick" if owned.state.counts[Fate.TICK] > ticks else "fold"
         metrics.STEP.labels(phase).observe(time.perf_counter() - began)
         self._report(owned)
+        self.watch.note(outputs.arrived)
         owned.lane.put(Decided(batch=batch, outputs=outputs, position=owned.state.position, acknowledge=acknowledge))
 
     def expect(self, partitions: Collection[int]) -> None:
@@ -198,11 +204,48 @@ class Loop:
                 await self.store.mark_filled(GENERATION, [partition])
                 log.info("redis_filled", partition=partition, accounts=owned.state.accounts)
 
+    async def guard(self, ends: Mapping[int, int]) -> None:
+        """Say which sources fell silent or came back; `ends` are the log ends of our partitions now.
+
+        Silent is a source only if nothing is unread that lay in the log when this was asked last.
+        """
+        now, states = self.now_ms(), self.states()
+        held = self._held(states, now=now)
+        before, self._ends = self._ends, ends
+        is_caught_up = all(
+            partition in before and states[partition].position >= before[partition] for partition in states
+        )
+        for guard in self.watch.decide(
+            now,
+            partitions=states,
+            held=held,
+            fed=lambda source: sum(state.fed_by(source) for state in states.values()),
+        ):
+            if is_caught_up or guard.state is GuardState.OVER:
+                await self.context.tell(guard)
+                metrics.GUARDS.labels(guard.state).inc()
+                log.warning("source_guard", source=guard.source, state=guard.state, accounts=guard.accounts)
+
+    def _held(self, states: Mapping[int, Partition], *, now: int) -> Mapping[str, Guard]:
+        """Return the guards in force in some of our partitions, by source, and show them."""
+        known = [self.context.known_at(self.context.offset, partition).guards for partition in states]
+        guards = {source: guard for some in known for source, guard in some.items() if guard.state is GuardState.HELD}
+        held = {source: guard for source, guard in guards.items() if now < guard.at + LONGEST_HOLD}
+        for source in self._guarded - held.keys():
+            metrics.GUARDED.labels(source).set(0)
+            metrics.HOLDS_EXPIRED.inc(source in guards)
+        for source in held:
+            metrics.GUARDED.labels(source).set(1)
+        self._guarded = frozenset(held)
+        return held
+
     def report_lag(self, ends: Mapping[int, int]) -> None:
         """Set the gauges that follow from the log ends of our partitions."""
         for partition, owned in self._owned.items():
             if partition in ends:
                 metrics.LAG.labels(str(partition)).set(max(0, ends[partition] - owned.state.position))
+        running = {job for owned in self._owned.values() for job, _ in owned.state.running}
+        metrics.IMPORTS_RUNNING.set(len(running))
         metrics.ACCOUNTS.set(sum(owned.state.accounts for owned in self._owned.values()))
         for fate in metrics.FATES:
             metrics.LOG.labels(fate).set(sum(owned.state.counts[fate] for owned in self._owned.values()))
@@ -279,6 +322,8 @@ class Loop:
         for fate, count in owned.state.counts.items():
             metrics.RECORDS.labels(fate).inc(count - owned.reported.get(fate, 0))
             owned.reported[fate] = count
+        metrics.IMPORTS_LAPSED.inc(owned.state.lapsed - owned.reported.get("lapsed", 0))
+        owned.reported["lapsed"] = owned.state.lapsed
 
     def _progress(self, partition: int) -> None:
         self._loading[partition] = time.monotonic()

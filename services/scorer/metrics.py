@@ -5,6 +5,7 @@ from typing import Final
 from prometheus_client import Counter, Gauge, Histogram
 
 from services.scorer.core.decode import Reason
+from shared.contracts.context import GuardState
 from shared.health_store import Written
 from shared.telemetry import with_zeros
 
@@ -66,5 +67,17 @@ REDIS_WRITE = Histogram(
     "churn_scorer_redis_write_duration_seconds",
     "One write of many accounts to Redis (SRE)",
     buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5),
+)
+GUARDED = Gauge("churn_scorer_source_guarded", "1 while the rules of a silent source are held (SRE: page)", ["source"])
+GUARDS = with_zeros(
+    Counter("churn_scorer_guards", "Sources that fell silent (held) or came back (over) (SRE)", ["state"]),
+    [state.value for state in GuardState],
+)
+HOLDS_EXPIRED = Counter(
+    "churn_scorer_holds_expired", "Holds ended by their four hours: judged on incomplete data (SRE: page)"
+)
+IMPORTS_RUNNING = Gauge("churn_scorer_imports_running", "Imports whose accounts' rules are quiet (whoever imports)")
+IMPORTS_LAPSED = Counter(
+    "churn_scorer_imports_lapsed", "Imports given up because nothing was heard of them for 10 min (whoever imports)"
 )
 CORE = Gauge("churn_scorer_core_active", "Which fold runs: 1 for the one in use (SRE)", ["core"])

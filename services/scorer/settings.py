@@ -23,4 +23,12 @@ class ScorerSettings(ServiceSettings):
     scorer_ticks: bool = Field(
         True, description="Whether the scorer appends ticks; false where something else writes the time into the topic"
     )
+    guard_window_s: float = Field(
+        3600.0, ge=6, le=86_400, description="Seconds a source must have sent without a pause for its silence to count"
+    )
+    guard_after_s: float = Field(60.0, ge=1, le=3600, description="Fewest seconds of silence until a source is guarded")
+    guard_catch_up_s: float = Field(
+        60.0, ge=1, le=3600, description="Seconds a guarded source must be back until its rules are judged again"
+    )
+    guard_accounts: int = Field(5, ge=1, description="Fewest accounts a source must feed to be guarded")
     scorer_cycle_s: float = Field(20.0, ge=0.5, le=30, description="Seconds over which a checkpoint cycle is spread")

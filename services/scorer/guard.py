@@ -1,0 +1,120 @@
+"""Notice that a source fell silent, or is back, and say so in the context topic: its rules are held meanwhile.
+
+Each worker watches the sources of its own partitions. What it saw of them is not kept over a restart: a source counts
+as continuous again once a window has passed.
+"""
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from services.scorer.core.step import Arrival
+from shared.contracts.context import Guard, GuardState
+
+SLOTS: Final = 60
+CONTINUOUS: Final = 45
+"""Of the slots of a window, how many must have had events for a pause to mean something: a nightly job never does."""
+RECENT: Final = SLOTS // 12
+CHANCE: Final = -math.log(1e-9)
+"""Events that must be missing: at a steady rate so long a pause comes by chance once in 10⁹."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """When a source has fallen silent, and when it is back; times in ms."""
+
+    window_ms: int
+    after_ms: int
+    catch_up_ms: int
+    fewest_accounts: int
+
+    @property
+    def slot_ms(self) -> int:
+        """The window's sixtieth."""
+        return max(1, self.window_ms // SLOTS)
+
+
+@dataclass(slots=True, kw_only=True)
+class Source:
+    """What arrived through one source lately: events by slot, the last one, and since when they come without a gap."""
+
+    slots: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=SLOTS))
+    last: int
+    since: int
+
+    def take(self, arrival: Arrival, *, patience: Patience) -> None:
+        """Count what one batch brought."""
+        slot = arrival.last // patience.slot_ms
+        gap = self.longest_gap(patience)
+        if self.slots and self.slots[-1][0] >= slot:
+            number, count = self.slots.pop()
+            self.slots.append((number, count + arrival.events))
+        else:
+            self.slots.append((slot, arrival.events))
+        self.since = arrival.last if arrival.last - self.last > gap else self.since
+        self.last = max(self.last, arrival.last)
+
+    def is_continuous(self, patience: Patience) -> bool:
+        """Say whether events came all the time in the window before the last one."""
+        return len(self._within(SLOTS, patience)) >= CONTINUOUS
+
+    def rate(self, patience: Patience) -> float:
+        """Return events a ms: the lower of that over the window and that of late, for a day that draws to its end."""
+        return min(sum(self._within(n, patience)) / (n * patience.slot_ms) for n in (SLOTS, RECENT))
+
+    def longest_gap(self, patience: Patience) -> float:
+        """Return how long a pause (ms) says nothing."""
+        if not self.is_continuous(patience):
+            return max(patience.catch_up_ms / 3, patience.window_ms / 12)
+        return max(patience.catch_up_ms / 3, CHANCE * patience.window_ms / sum(self._within(SLOTS, patience)))
+
+    def _within(self, slots: int, patience: Patience) -> list[int]:
+        first = self.last // patience.slot_ms - slots
+        return [count for slot, count in self.slots if slot > first]
+
+
+class Watch:
+    """The sources of one worker's partitions."""
+
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
+        self._sources: dict[str, Source] = {}
+
+    def note(self, arrived: Mapping[str, Arrival]) -> None:
+        """Take what a batch brought (live presence only)."""
+        for name, arrival in arrived.items():
+            source = self._sources.setdefault(name, Source(last=arrival.last, since=arrival.last))
+            source.take(arrival, patience=self._patience)
+
+    def decide(
+        self, now: int, *, partitions: Iterable[int], held: Mapping[str, Guard], fed: Callable[[str], int]
+    ) -> list[Guard]:
+        """Return what must be said at `now` (epoch ms), when nothing of our partitions is unread.
+
+        `held` are the guards in force there by source, `fed` tells how many accounts a source feeds there.
+        """
+        ours, found = sorted(partitions), []
+        for name, source in self._sources.items():
+            if name in held:
+                if self._is_back(source, held[name], now=now):
+                    found.append(_guard(name, GuardState.OVER, source, partitions=ours, at=now, accounts=fed(name)))
+            elif self._is_silent(source, now=now) and (accounts := fed(name)) >= self._patience.fewest_accounts:
+                found.append(_guard(name, GuardState.HELD, source, partitions=ours, at=now, accounts=accounts))
+        return found
+
+    def _is_silent(self, source: Source, *, now: int) -> bool:
+        patience = self._patience
+        if not source.is_continuous(patience):
+            return False
+        return now - source.last > max(patience.after_ms, CHANCE / source.rate(patience))
+
+    def _is_back(self, source: Source, guard: Guard, *, now: int) -> bool:
+        patience = self._patience
+        began = max(source.since, guard.at)
+        return source.last - began >= patience.catch_up_ms and now - source.last <= source.longest_gap(patience)
+
+
+def _guard(name: str, state: GuardState, source: Source, *, partitions: list[int], at: int, accounts: int) -> Guard:
+    return Guard(source=name, partitions=partitions, state=state, at=at, last_event=source.last, accounts=accounts)
