@@ -1,9 +1,11 @@
 """The scorer as a process on real Kafka and Redis, compared with the oracle over the log that lies there."""
 
 import asyncio
+import itertools
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
@@ -12,12 +14,13 @@ from aiokafka.structs import ConsumerRecord
 from redis.asyncio import Redis
 
 from shared import clock
+from shared.contracts.context import Guard
 from shared.contracts.health import AccountHealth
 from shared.contracts.partition import partition_of
-from shared.contracts.topics import DEAD_LETTERS, EVENTS, PARTITIONS, SCORES
+from shared.contracts.topics import CONTEXT, DEAD_LETTERS, EVENTS, PARTITIONS, SCORES
 from shared.dead_letters import source_of, unseal
 from shared.health_store import HealthStore
-from shared.kafka import read_to_end
+from shared.kafka import producer, read_to_end
 from tests.support.scoring import (
     KEY,
     ScorerProcess,
@@ -287,3 +290,59 @@ async def _trimmed(bootstrap: str) -> bool:
 
 async def _is_told(bootstrap: str) -> bool:
     return bool(await published_transitions(bootstrap))
+
+
+async def test_a_source_that_falls_silent_is_guarded_once_and_let_go_when_it_is_back(
+    broker: str, redis_url: str, tmp_path: Path
+) -> None:
+    await empty_topics(broker)
+    settings = {
+        "CHURNWATCH_GUARD_WINDOW_S": "6",
+        "CHURNWATCH_GUARD_AFTER_S": "2",
+        "CHURNWATCH_GUARD_CATCH_UP_S": "2",
+        "CHURNWATCH_GUARD_ACCOUNTS": "3",
+    }
+    process = ScorerProcess(kafka=broker, redis=redis_url, folder=tmp_path, settings=settings)
+    process.start_ready()
+    try:
+        numbers = itertools.count()
+        async with flowing(broker, numbers):
+            await soon(lambda: _has_come(numbers, 300), within_s=30)
+        await soon(lambda: _says(broker, ["held"]), within_s=20)
+        gauge = 'churn_scorer_source_guarded{source="/sources/app"}'
+        await soon(lambda: _is(process, gauge, 1), within_s=10)
+        async with flowing(broker, numbers):
+            await soon(lambda: _says(broker, ["held", "over"]), within_s=30)
+        await soon(lambda: _is(process, gauge, 0), within_s=10)
+    finally:
+        process.stop()
+
+
+@asynccontextmanager
+async def flowing(broker: str, numbers: Iterator[int]) -> AsyncIterator[None]:
+    """Send events of four accounts, some thirty a second, meanwhile."""
+
+    async def send() -> None:
+        async with producer(broker) as client:
+            for number in numbers:
+                one = event(f"acct-{number % 4}", "login", at=clock.now_ms(), number=number)
+                await client.send_and_wait(EVENTS, value=one.value, key=one.key, partition=one.partition)
+                await asyncio.sleep(0.03)  # the pace of what is measured, no wait for something to happen
+
+    sending = asyncio.create_task(send())
+    yield
+    sending.cancel()
+    await asyncio.gather(sending, return_exceptions=True)
+
+
+async def _has_come(numbers: Iterator[int], wanted: int) -> bool:
+    return next(numbers) > wanted
+
+
+async def _says(broker: str, states: list[str]) -> bool:
+    found = [record async for record in read_to_end(broker, CONTEXT) if record.key == b"guard"]
+    return [msgspec.json.decode(record.value or b"", type=Guard).state.value for record in found] == states
+
+
+async def _is(process: ScorerProcess, gauge: str, value: float) -> bool:
+    return process.metrics().get(gauge) == value
