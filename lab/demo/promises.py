@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from lab.demo.customers import WITNESS
-from lab.demo.play import Play
+from lab.demo.named import Placed
+from lab.demo.play import Outage
 from lab.demo.watch import Counts
 
 Said = Mapping[str, Any]
@@ -23,6 +24,15 @@ class Promise:
     shown: str
 
 
+class Played(Protocol):
+    """What was made to happen: who fell silent, who came back when, the outage, the moments the scorer was killed."""
+
+    placed: list[Placed]
+    returned: dict[str, int]
+    outage: Outage | None
+    kills: list[int]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
     """What was seen at the end: the alerts of the API, the messages of Slack, the counts (None: no answer)."""
@@ -33,7 +43,7 @@ class Seen:
     retried: int
 
 
-def judged(play: Play, seen: Seen) -> list[Promise]:
+def judged(play: Played, seen: Seen) -> list[Promise]:
     """Return every promise the play made."""
     return [*_counts(play, seen), *_alerts(play, seen), *_returns(play, seen), *_outage(play, seen)]
 
@@ -54,7 +64,7 @@ def alert_id_of(said: Said) -> str | None:
     return None if found is None else str(found)
 
 
-def _counts(play: Play, seen: Seen) -> Iterator[Promise]:
+def _counts(play: Played, seen: Seen) -> Iterator[Promise]:
     counts = seen.counts
     if counts is None:
         yield Promise(name="the scorer works at the end", kept=False, shown="it does not answer")
@@ -75,7 +85,7 @@ def _counts(play: Play, seen: Seen) -> Iterator[Promise]:
     yield Promise(name="nothing is dead", kept=not fates["dead"] + fates["moved"], shown=f"{fates['dead']} dead")
 
 
-def _alerts(play: Play, seen: Seen) -> Iterator[Promise]:
+def _alerts(play: Played, seen: Seen) -> Iterator[Promise]:
     for placed in play.placed:
         alert = alert_of(placed.customer.account, seen.alerts)
         told = messages_of(alert["id"], seen.messages) if alert else []
@@ -96,7 +106,7 @@ def _alerts(play: Play, seen: Seen) -> Iterator[Promise]:
     )
 
 
-def _returns(play: Play, seen: Seen) -> Iterator[Promise]:
+def _returns(play: Played, seen: Seen) -> Iterator[Promise]:
     for placed in play.placed:
         account = placed.customer.account
         if account not in play.returned:
@@ -112,7 +122,7 @@ def _returns(play: Play, seen: Seen) -> Iterator[Promise]:
         )
 
 
-def _outage(play: Play, seen: Seen) -> Iterator[Promise]:
+def _outage(play: Played, seen: Seen) -> Iterator[Promise]:
     if play.outage is None:
         return
     began = play.outage.began

@@ -39,7 +39,7 @@ def lived(placed: Placed, *, now: int, until: int) -> Outcome:
     log.tick(now + SECOND, context=1)
     for at in range(now + 2 * SECOND, until + 1, SECOND):
         log.tick(at, context=2)
-    contexts = {
+    contexts: dict[int, Bundle | Import] = {
         0: BUNDLE,
         1: Import(job=JOB, state=ImportState.RUNNING, at=now),
         2: Import(job=JOB, state=ImportState.ENDED, at=now),
