@@ -6,7 +6,7 @@ from pathlib import Path
 
 from shared.settings import SECRET_BYTES
 
-NAMES = ("user_hash_key", "dead_letter_key", "key_pepper")
+NAMES = ("user_hash_key", "dead_letter_key", "key_pepper", "slack_signing_secret")
 
 
 def make_secrets(data: Path) -> list[str]:

@@ -50,7 +50,11 @@ def parts(settings: LocalSettings) -> Sequence[Part]:
             module="lab.slack_double",
             port=slack,
             variable="CHURNWATCH_SLACK_PORT",
-            arguments=("--port", str(slack), "--data", str(data / "slack")),
+            arguments=(
+                *("--port", str(slack), "--data", str(data / "slack")),
+                *("--interactions-url", f"http://{HOST}:{settings.alerts_port}/slack/interactions"),
+                *("--signing-secret-file", str(data / "secrets" / "slack_signing_secret")),
+            ),
             has_readyz=False,
             shown=f"what Slack got      http://{HOST}:{slack}/",
         ),
@@ -82,17 +86,19 @@ def parts(settings: LocalSettings) -> Sequence[Part]:
             module="services.alerts",
             port=settings.alerts_port,
             variable="CHURNWATCH_ALERTS_PORT",
-            environment=_channels(slack=slack, mail=mail),
+            environment=_channels(slack=slack, mail=mail, secrets=data / "secrets"),
             shown=f"accounts and alerts http://{HOST}:{settings.alerts_port}/v1/accounts",
         ),
     )
 
 
-def _channels(*, slack: int, mail: int) -> Mapping[str, str]:
+def _channels(*, slack: int, mail: int, secrets: Path) -> Mapping[str, str]:
     """Return where alerts go: to the double and the catcher, unless a real Slack or mail server is named."""
     environment: dict[str, str] = {}
     if "CHURNWATCH_SLACK_TOKEN" not in os.environ:
         environment |= {"CHURNWATCH_SLACK_URL": f"http://{HOST}:{slack}/api/", "CHURNWATCH_SLACK_TOKEN": "xoxb-local"}
+        made = secrets / "slack_signing_secret"
+        environment["CHURNWATCH_SLACK_SIGNING_SECRET"] = made.read_text("ascii").strip() if made.exists() else ""
     if "CHURNWATCH_SMTP_HOST" not in os.environ:
         environment |= {
             "CHURNWATCH_SMTP_HOST": HOST,

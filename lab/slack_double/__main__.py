@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 from aiohttp import web
 
+from lab.slack_double.press import Interactivity
 from lab.slack_double.server import SlackDouble
 from lab.slack_double.workspace import Workspace
 
@@ -17,7 +18,11 @@ def main() -> None:
     workspace = Workspace(now_s=time.time, folder=told.data)
     workspace.load()
     know(workspace, people=told.people, users=told.user)
-    web.run_app(SlackDouble(workspace).app(), host=told.host, port=told.port, print=None)
+    interactivity = None
+    if told.interactions_url and told.signing_secret_file:
+        secret = told.signing_secret_file.read_text("ascii").strip()
+        interactivity = Interactivity(url=told.interactions_url, secret=secret)
+    web.run_app(SlackDouble(workspace, interactivity=interactivity).app(), host=told.host, port=told.port, print=None)
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -28,6 +33,8 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, help="folder to keep messages in")
     parser.add_argument("--people", type=Path, default=Path("config/people.yaml"), help="who is known to this Slack")
     parser.add_argument("--user", action="append", default=[], metavar="EMAIL", help="somebody else who is known")
+    parser.add_argument("--interactions-url", help="where a pressed button is told of")
+    parser.add_argument("--signing-secret-file", type=Path, help="file of the secret presses are signed with")
     return parser
 
 

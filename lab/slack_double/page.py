@@ -53,6 +53,8 @@ def mrkdwn(workspace: Workspace, text: str) -> Markup:
 def _message(workspace: Workspace, message: Said) -> Mapping[str, Any]:
     replies = workspace.replies(message.channel, message.ts)[1:]
     return {
+        "channel": message.channel,
+        "ts": message.ts,
         "at": _clock(message),
         "edited": message.edits > 0,
         "blocks": [_block(workspace, block) for block in message.blocks],
@@ -62,11 +64,21 @@ def _message(workspace: Workspace, message: Said) -> Mapping[str, Any]:
 
 
 def _block(workspace: Workspace, block: Mapping[str, Any]) -> Mapping[str, Any]:
+    if block["type"] == "actions":
+        return {"type": "actions", "buttons": [_button(element) for element in block["elements"]]}
     return {
         "type": block["type"],
         "text": _text(workspace, block["text"]) if block.get("text") else None,
         "fields": _texts(workspace, block.get("fields", ())),
         "elements": _texts(workspace, block.get("elements", ())),
+    }
+
+
+def _button(element: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {
+        "action_id": element["action_id"],
+        "text": element["text"]["text"],
+        "primary": element.get("style") == "primary",
     }
 
 

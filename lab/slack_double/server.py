@@ -11,6 +11,7 @@ from aiohttp import web
 
 from lab.slack_double.faults import Fault, FaultKind, FaultPlan
 from lab.slack_double.page import render
+from lab.slack_double.press import Interactivity
 from lab.slack_double.workspace import Said, Workspace
 
 HANG_S: Final = 60.0
@@ -21,10 +22,18 @@ Answer = dict[str, Any]
 class SlackDouble:
     """A Slack of one workspace. Faults come from `faults`, over HTTP (`POST /faults`) or set by a test."""
 
-    def __init__(self, workspace: Workspace, faults: FaultPlan | None = None, *, hang_s: float = HANG_S) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        faults: FaultPlan | None = None,
+        *,
+        hang_s: float = HANG_S,
+        interactivity: Interactivity | None = None,
+    ) -> None:
         self.workspace = workspace
         self.faults = faults or FaultPlan()
         self.calls: Counter[str] = Counter()
+        self.interactivity = interactivity
         self._hang_s = hang_s
         self._methods: Mapping[str, Callable[[Arguments], Answer]] = {
             "auth.test": lambda _said: {"ok": True, "team": "Churnwatch", "user": "churnwatch", "bot_id": "B1"},
@@ -48,6 +57,7 @@ class SlackDouble:
                 web.get("/counts", self._counts),
                 web.get("/messages", self._messages),
                 web.post("/faults", self._set_faults),
+                web.post("/press", self._press),
             ]
         )
         return app
@@ -171,6 +181,22 @@ class SlackDouble:
         ]
         return web.json_response(found)
 
+    async def _press(self, request: web.Request) -> web.StreamResponse:
+        """Press a button of the page: as the person whose direct messages they are, or else as whoever looks on."""
+        said = await request.post()
+        channel = str(said.get("channel", ""))
+        message = self.workspace.messages.get((channel, str(said.get("ts", ""))))
+        if message is None or self.interactivity is None:
+            why = "no such message" if message is None else "no interactions URL was given to this Slack"
+            return web.json_response({"error": why}, status=404)
+        name = self.workspace.name_of(channel)
+        name = "you" if name.startswith("#") else name.partition("@")[0].title()
+        user = next((user for user, room in self.workspace.rooms.items() if room == channel), "U0")
+        status, text = await self.interactivity.press(message, str(said.get("action_id", "")), user=user, name=name)
+        if status == 200:
+            raise web.HTTPSeeOther(f"/?channel={channel}")
+        return web.json_response({"error": text[:300], "status": status}, status=502)
+
     async def _set_faults(self, request: web.Request) -> web.Response:
         try:
             self.faults.set(msgspec.json.decode(await request.read(), type=list[Fault]))
@@ -226,6 +252,10 @@ def _fault_of(said: Arguments) -> str | None:
 
 def _too_long(block: Mapping[str, Any]) -> bool:
     limit = {"header": 150, "section": 3000}.get(block.get("type", ""), 3000)
+    if block.get("type") == "actions":
+        return len(block["elements"]) > 25 or any(
+            len(button["text"]["text"]) > 75 or len(button.get("value", "")) > 2000 for button in block["elements"]
+        )
     parts = [*block.get("fields", ()), *block.get("elements", ())]
     text = (block.get("text") or {}).get("text", "")
     return len(text) > limit or len(parts) > 10 or any(len(part.get("text", "")) > 2000 for part in parts)

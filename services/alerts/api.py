@@ -14,7 +14,7 @@ from pydantic import Field as Limited
 from services.alerts.answer import Problem, Refused, answer
 from services.alerts.book import Book
 from services.alerts.core.alert import OPEN_STATES
-from shared.contracts.alerts import Alert, AlertState, Command, CommandKind
+from shared.contracts.alerts import Alert, AlertState, Command, CommandKind, Verdict
 from shared.contracts.health import AccountHealth, Band
 from shared.contracts.partition import partition_of
 from shared.contracts.topics import PARTITIONS
@@ -65,6 +65,12 @@ class Acknowledgement(BaseModel):
 
     by: str | None = Limited(None, max_length=200)
     text: str | None = Limited(None, max_length=1000)
+
+
+class Judgement(Acknowledgement):
+    """Whether an alert was right, who says so, and why."""
+
+    verdict: Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +158,28 @@ def router(api: Api) -> APIRouter:
             by=(said.by if said else None) or f"key {key.id}",
             at=api.now_ms(),
             text=said.text if said else None,
+        )
+        await api.send(command)
+        return answer(Accepted(command=command.id, alert=alert.id), status=202)
+
+    @routes.post("/alerts/{alert_id}/verdict", status_code=202, responses=_answers(Accepted, 404, 413, status=202))
+    async def judge(
+        alert_id: str,
+        key: Annotated[KeyRecord, Depends(acts)],
+        said: Annotated[Judgement, Body()],
+        idempotency_key: Annotated[str | None, Header(min_length=8, max_length=64)] = None,
+    ) -> Response:
+        """Say whether an alert was right, also after it ended; the last word holds."""
+        alert = _alert(api, alert_id)
+        command = Command(
+            id=idempotency_key or api.new_id(),
+            kind=CommandKind.VERDICT,
+            alert=alert.id,
+            account=alert.account,
+            by=said.by or f"key {key.id}",
+            at=api.now_ms(),
+            text=said.text,
+            verdict=said.verdict,
         )
         await api.send(command)
         return answer(Accepted(command=command.id, alert=alert.id), status=202)

@@ -25,6 +25,7 @@ from services.alerts.answer import Refused, install_errors
 from services.alerts.api import Api, router
 from services.alerts.body_limit import BodyLimit
 from services.alerts.book import Book
+from services.alerts.channels.buttons import Buttons
 from services.alerts.channels.channel import Channel
 from services.alerts.channels.mail import MailChannel, SmtpServer
 from services.alerts.channels.people import Person
@@ -34,6 +35,8 @@ from services.alerts.consumer import Intake, Names, consume
 from services.alerts.core.lists import Day
 from services.alerts.core.routing import ChannelName
 from services.alerts.desk import Desk, Surroundings, read_alerts
+from services.alerts.interactions import Interactions, Seen
+from services.alerts.interactions import router as interactions_router
 from services.alerts.leader import Election, Watch
 from services.alerts.metrics import Metrics
 from services.alerts.notices import Board, Incidents, Notices, read_notices
@@ -120,7 +123,18 @@ def build(alerts: Alerts) -> FastAPI:
         now_ms=clock.now_ms,
         new_id=lambda: f"cmd_{uuid.uuid4().hex}",
     )
-    return http_app(api, ready, registry=alerts.registry, lifespan=lifespan)
+    app = http_app(api, ready, registry=alerts.registry, lifespan=lifespan)
+    sealed = buttons(told)
+    if told.slack_signing_secret is not None and sealed is not None:
+        interactions = Interactions(
+            signing_secret=told.slack_signing_secret.get_secret_value(),
+            buttons=sealed,
+            seen=Seen(redis=redis),
+            send=send,
+            now_ms=clock.now_ms,
+        )
+        app.include_router(interactions_router(interactions))
+    return app
 
 
 def http_app(api: Api, ready: Ready, *, registry: CollectorRegistry = REGISTRY, lifespan: Any = None) -> FastAPI:
@@ -199,6 +213,12 @@ async def notices(alerts: Alerts, desk: Desk, producer: AIOKafkaProducer, slack:
         await Notices(kept, board, incidents).run()
 
 
+def buttons(told: AlertSettings) -> Buttons | None:
+    """Return how buttons are sealed, None where Slack's presses could not be checked."""
+    secret = told.slack_signing_secret
+    return None if secret is None else Buttons(secret.get_secret_value().encode())
+
+
 def _day(person: Person) -> Day:
     return Day(zone=ZoneInfo(person.zone), begins=person.begins())
 
@@ -216,7 +236,9 @@ def channels(
             session=session,
             retry_handlers=[],  # a repeated post is a duplicate: the outbox looks it up first
         )
-        found[ChannelName.SLACK] = SlackChannel(client, configuration.people, clock_s=time.monotonic)
+        found[ChannelName.SLACK] = SlackChannel(
+            client, configuration.people, clock_s=time.monotonic, buttons=buttons(told)
+        )
     if told.smtp_host is not None:
         server = SmtpServer(
             host=told.smtp_host,

@@ -30,6 +30,9 @@ class AlertSettings(ServiceSettings):
         "https://slack.com/api/", description="Where Slack's Web API is"
     )
     slack_token: SecretStr | None = Field(None, description="Slack bot token (xoxb-...); without it no Slack")
+    slack_signing_secret: SecretStr | None = Field(
+        None, min_length=16, description="Slack's signing secret; without it messages have no buttons"
+    )
     slack_interval_s: float = Field(1.0, ge=0, le=60, description="Seconds between two calls for one Slack channel")
     list_settle_s: float = Field(
         5.0, ge=0, le=50, description="Seconds without another account until a list of standing risks is told"

@@ -67,6 +67,13 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     replied_revision: int = 0
 
 
+class Verdict(StrEnum):
+    """What a person said of an alert's reason."""
+
+    RIGHT = "right"
+    NOT_A_RISK = "not_a_risk"
+
+
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
     """The one open conversation about an account; its id is the id of the episode that opened it."""
 
@@ -90,6 +97,10 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     deliveries: list[Delivery]
     acknowledged_by: str | None = None
     acknowledged_at: int | None = None
+    verdict: Verdict | None = None
+    """What a person said of it last."""
+    verdict_by: str | None = None
+    verdict_at: int | None = None
     positions: dict[str, int] = {}
     """Highest offset of `churn.risk.v1` and `churn.commands.v1` contained, by `topic/partition`."""
     forgotten: list[str] = []
@@ -106,13 +117,6 @@ class CommandKind(StrEnum):
     ASSIGN = "assign"
     VERDICT = "verdict"
     NOTE = "note"
-
-
-class Verdict(StrEnum):
-    """What a person said of an alert's reason."""
-
-    RIGHT = "right"
-    NOT_A_RISK = "not_a_risk"
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

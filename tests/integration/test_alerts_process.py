@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 
 from deploy.local.kafka import LocalKafka
 from deploy.local.server import free_port
+from lab.slack_double.press import Interactivity
 from shared import keys
 from shared.contracts.health import AccountHealth, Band
 from shared.contracts.partition import partition_of
@@ -166,3 +167,49 @@ def _row() -> HealthRow:
         attributes=one.attributes,
     )
     return HealthRow("acme", msgspec.json.encode(health), 41_200, Band.AT_RISK, T0, arr=48_000, name="Acme GmbH")
+
+
+async def test_a_button_pressed_in_slack_is_obeyed_and_shown(
+    own_kafka: LocalKafka, redis_url: str, slack: Slack, tmp_path: Path
+) -> None:
+    kafka, port = own_kafka.bootstrap, free_port()
+    await create_topics(kafka, TOPICS.values())
+    secret = "s" * 32
+    slack.double.interactivity = Interactivity(url=f"http://127.0.0.1:{port}/slack/interactions", secret=secret)
+    environment = {
+        "CHURNWATCH_KAFKA": kafka,
+        "CHURNWATCH_REDIS": redis_url,
+        "CHURNWATCH_DATA": str(tmp_path),
+        "CHURNWATCH_ALERTS_PORT": str(port),
+        "CHURNWATCH_SLACK_URL": f"{slack.url}api/",
+        "CHURNWATCH_SLACK_TOKEN": "xoxb-test",
+        "CHURNWATCH_SLACK_SIGNING_SECRET": secret,
+        "CHURNWATCH_KEY_PEPPER": KEY,
+        "CHURNWATCH_DEAD_LETTER_KEY": KEY,
+    }
+    async with producer(kafka) as sending:
+        await sending.send_and_wait(RISK, msgspec.json.encode(transition()), key=b"acme")
+    with process(environment, tmp_path / "log") as running:
+
+        async def told() -> bool:
+            assert running.poll() is None, (tmp_path / "log").read_text()
+            return len(slack.messages) == 1
+
+        await soon(told, within_s=60)
+        (message,) = slack.messages
+        buttons = [button["action_id"] for button in message.blocks[-1]["elements"]]
+        assert buttons == ["ack", "right", "not_a_risk"]
+        page = f"{slack.url}press"
+        async with httpx.AsyncClient() as client:
+            for action in ("not_a_risk", "ack"):
+                said = {"channel": message.channel, "ts": message.ts, "action_id": action}
+                answer = await client.post(page, data=said)
+                assert answer.status_code == 303, answer.text
+
+        async def shown() -> bool:
+            blocks = str(slack.messages[0].blocks)
+            return "Dana: not a risk" in blocks and "Acknowledged by Dana" in blocks
+
+        await soon(shown, within_s=20)
+        assert len(slack.messages) == 1
+        assert [button["action_id"] for button in slack.messages[0].blocks[-1]["elements"]] == ["right", "not_a_risk"]

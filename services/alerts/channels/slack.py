@@ -8,6 +8,7 @@ import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from services.alerts.channels.buttons import Buttons
 from services.alerts.channels.channel import Broken, Busy, ChannelProblem, Doubtful, Order, Receipt, Refused
 from services.alerts.channels.people import People
 from services.alerts.channels.slack_blocks import EVENT_TYPE, payload, reply
@@ -39,8 +40,11 @@ def slack_session() -> aiohttp.ClientSession:
 class SlackChannel:
     """Slack as a channel. Targets: `#name` or an id of a channel, `@mail` for a direct message to a person."""
 
-    def __init__(self, client: AsyncWebClient, people: People, *, clock_s: Callable[[], float]) -> None:
+    def __init__(
+        self, client: AsyncWebClient, people: People, *, clock_s: Callable[[], float], buttons: Buttons | None = None
+    ) -> None:
         self._client = client
+        self._buttons = buttons
         self._people = people.by_email()
         self._clock_s = clock_s
         self._users: dict[str, tuple[float, str | None]] = {}
@@ -60,7 +64,7 @@ class SlackChannel:
 
     async def _edit(self, order: Order, handle: str, mention: str | None) -> Receipt:
         room, _, ts = handle.partition("/")
-        said = payload(order.message, revision=order.revision, mention=mention)
+        said = payload(order.message, revision=order.revision, mention=mention, buttons=self._buttons)
         arguments = {name: value for name, value in said.items() if not name.startswith("unfurl")}
         await self._call(self._client.chat_update(channel=room, ts=ts, **arguments), repeatable=True)
         return Receipt(handle=handle)
@@ -72,7 +76,7 @@ class SlackChannel:
             return Receipt(handle=edited.handle, found=True)
         answer = await self._call(
             self._client.chat_postMessage(
-                channel=room, **payload(order.message, revision=order.revision, mention=mention)
+                channel=room, **payload(order.message, revision=order.revision, mention=mention, buttons=self._buttons)
             ),
             repeatable=False,
         )

@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from services.alerts.channels.buttons import Buttons
 from services.alerts.core import words
 from services.alerts.core.message import Message, Tone
 from services.alerts.core.notice_message import NoticeMessage
 
-MAX_BLOCKS: Final = 50
+MAX_BLOCKS: Final = 49
+"""Slack takes 50; one is for buttons."""
 MAX_HEADER: Final = 150
 MAX_SECTION: Final = 3000
 MAX_FIELD: Final = 2000
@@ -22,7 +24,9 @@ _ICON: Final[Mapping[Tone, str]] = {Tone.CRITICAL: "🔴", Tone.AT_RISK: "🟠",
 _ENTITIES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
-def payload(message: Message | NoticeMessage, *, revision: int, mention: str | None = None) -> Mapping[str, Any]:
+def payload(
+    message: Message | NoticeMessage, *, revision: int, mention: str | None = None, buttons: Buttons | None = None
+) -> Mapping[str, Any]:
     """Return the arguments of chat.postMessage and chat.update but for the channel.
 
     `mention` is the Slack id of the owner. The metadata let an uncertain post be looked up.
@@ -31,6 +35,7 @@ def payload(message: Message | NoticeMessage, *, revision: int, mention: str | N
         text, laid = escape(message.title, 300), notice_blocks(message)
     else:
         text, laid = f"{_ICON[message.tone]} {escape(message.title, 300)}", blocks(message, mention=mention)
+        laid = [*laid, buttons.of(message)] if buttons else laid
     return {
         "text": text,
         "blocks": laid,
@@ -125,6 +130,8 @@ def _fields(message: Message, mention: str | None) -> Iterator[Block]:
 def _context(message: Message) -> Iterator[Block]:
     if message.note:
         yield _plain(f"⚠️ {message.note}", 500)
+    if message.verdict:
+        yield _plain(message.verdict, 500)
     yield _plain(message.status, 500)
     yield _plain(f"{words.ACCOUNT} {message.account}", 300)
     yield _plain(message.precision, 300)

@@ -31,6 +31,8 @@ class Outcome(StrEnum):
     """One reason ended, others stay."""
     ENDED = "ended"
     ACKNOWLEDGED = "acknowledged"
+    JUDGED = "judged"
+    """A person said whether it was right."""
     REPEATED = "repeated"
     """Nothing new: contained already."""
     NOT_OPEN = "not_open"
@@ -87,10 +89,18 @@ def obey(alert: Alert | None, command: Command, *, position: Position) -> Folded
     """Return the account's alert after a command. A command for another alert than the open one changes nothing."""
     if _contains(alert, position):
         return Folded(alert=alert, outcome=Outcome.REPEATED)
-    if alert is None or alert.id != command.alert or alert.state not in OPEN_STATES:
+    if alert is None or alert.id != command.alert:
         return Folded(alert=alert, outcome=Outcome.NOT_OPEN)
+    if command.kind is CommandKind.VERDICT and command.verdict is not None:
+        return _judged(_at(alert, position), command)
     if command.kind is not CommandKind.ACK:
         return Folded(alert=alert, outcome=Outcome.NOT_BUILT)
+    return _acknowledged(alert, command, position=position)
+
+
+def _acknowledged(alert: Alert, command: Command, *, position: Position) -> Folded:
+    if alert.state not in OPEN_STATES:
+        return Folded(alert=alert, outcome=Outcome.NOT_OPEN)
     if alert.state is AlertState.ACKNOWLEDGED:
         return Folded(alert=alert, outcome=Outcome.REPEATED)
     acknowledged = replace(
@@ -101,6 +111,16 @@ def obey(alert: Alert | None, command: Command, *, position: Position) -> Folded
         revision=alert.revision + 1,
     )
     return Folded(alert=acknowledged, outcome=Outcome.ACKNOWLEDGED)
+
+
+def _judged(alert: Alert, command: Command) -> Folded:
+    """Return the alert with a person's verdict; the last one said holds, and it may come after the end."""
+    if (alert.verdict, alert.verdict_by) == (command.verdict, command.by):
+        return Folded(alert=alert, outcome=Outcome.REPEATED)
+    judged = replace(
+        alert, verdict=command.verdict, verdict_by=command.by, verdict_at=command.at, revision=alert.revision + 1
+    )
+    return Folded(alert=judged, outcome=Outcome.JUDGED)
 
 
 def unsettled(alert: Alert) -> bool:

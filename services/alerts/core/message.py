@@ -76,6 +76,11 @@ class Message:
     precision: str
     status: str
     note: str | None
+    verdict: str | None
+    """What a person said of the alert."""
+    account_id: str
+    """As buttons name the account: not for people."""
+    can_be_acknowledged: bool
     worsened: str
     """What a thread reply says when the alert became critical."""
 
@@ -107,6 +112,9 @@ def message_of(alert: Alert, background: Background, *, note: Note | None = None
         precision=words.PRECISION_UNKNOWN,
         status=clean(_status(alert), 300),
         note=words.NOTE[note].format_map({"owner": owner}) if note else None,
+        verdict=_verdict(alert),
+        account_id=alert.account,
+        can_be_acknowledged=alert.state is AlertState.OPEN,
         worsened=words.REPLY.format_map({"name": name, "severity": words.SEVERITY[alert.severity]}),
     )
 
@@ -168,6 +176,12 @@ def _status(alert: Alert) -> str:
     if alert.state is AlertState.ACKNOWLEDGED:
         return words.acknowledged(alert.acknowledged_by or words.NOT_KNOWN, moment(alert.acknowledged_at or 0))
     return words.opened(moment(alert.opened_at))
+
+
+def _verdict(alert: Alert) -> str | None:
+    if alert.verdict is None:
+        return None
+    return clean(words.VERDICT[alert.verdict].format_map({"by": clean(alert.verdict_by or words.NOT_KNOWN)}), 300)
 
 
 def _playbook(reasons: Sequence[Reason], playbooks: Mapping[str, Playbook]) -> Playbook | None:

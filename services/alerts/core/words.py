@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from services.alerts.core.routing import Note
-from shared.contracts.alerts import AlertState
+from shared.contracts.alerts import AlertState, Verdict
 from shared.contracts.health import Band
 from shared.contracts.notices import NoticeKind
 from shared.contracts.risk import Severity
@@ -66,6 +66,8 @@ SOURCE_BACK_TEXT: Final = (
     "{source} was silent from {since} to {until}. The rules of its accounts are judged again; whoever really stopped "
     "in that time is told of now."
 )
+VERDICT: Final[Mapping[Verdict, str]] = {Verdict.RIGHT: "{by}: this was right", Verdict.NOT_A_RISK: "{by}: not a risk"}
+BUTTON: Final[Mapping[str, str]] = {"ack": "Acknowledge", "right": "Right", "not_a_risk": "Not a risk"}
 ACCOUNT: Final = "Account"
 HEALTH: Final = "Health"
 OWNER: Final = "Owner"
