@@ -2,10 +2,12 @@
 
 import asyncio
 import signal
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -67,7 +69,7 @@ async def demo(options: Options) -> int:
             asyncio.get_running_loop().add_signal_handler(number, ended.cancel)
     async with AsyncExitStack() as ending:
         console.print("simulating a vendor's last 90 days, and starting Kafka, Redis and the services")
-        preparing = asyncio.create_task(asyncio.to_thread(_prepare, clock.now_ms()))
+        preparing = asyncio.create_task(in_thread(partial(_prepare, clock.now_ms())))
         stage = await ending.enter_async_context(
             raised(options.data, say=lambda line: console.print(f"  {line}", markup=False), keep=options.keep)
         )
@@ -173,8 +175,26 @@ async def _stop(tasks: Sequence[asyncio.Task[None]]) -> None:
 
 
 async def in_thread(work: Callable[[], T]) -> T:
-    """Return what blocking work returns, without holding up the page."""
-    return await asyncio.to_thread(work)
+    """Return what blocking work returns, without holding up the page; nobody waits for it once we are cancelled."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def tell(say: Callable[[], None]) -> None:
+        if not done.done():
+            say()
+
+    def run() -> None:
+        try:
+            found = work()
+        except Exception as fault:  # noqa: BLE001  raised where it is awaited
+            told = partial(done.set_exception, fault)
+        else:
+            told = partial(done.set_result, found)
+        with suppress(RuntimeError):  # the loop is closed: we were cancelled
+            loop.call_soon_threadsafe(tell, told)
+
+    threading.Thread(target=run, daemon=True).start()
+    return await done
 
 
 def _to_try(stage: Stage, keys: Keys) -> str:

@@ -13,6 +13,8 @@ from lab.demo.watch import Counts
 Said = Mapping[str, Any]
 TOLD_WITHIN_S: Final = 10.0
 OPS: Final = "#churn-ops"
+NOTICE: Final = "no_"
+"""How the ids of messages begin that tell of no single account."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +47,13 @@ class Seen:
 
 def judged(play: Played, seen: Seen) -> list[Promise]:
     """Return every promise the play made."""
-    return [*_counts(play, seen), *_alerts(play, seen), *_returns(play, seen), *_outage(play, seen)]
+    parts = (_counts(play, seen), _lists(seen), _alerts(play, seen), _returns(play, seen), _outage(play, seen))
+    return [promise for part in parts for promise in part]
+
+
+def lists_of(messages: Sequence[Said]) -> list[Said]:
+    """Return the lists of what was at risk already: messages about no alert of one account, sent to a person."""
+    return [said for said in messages if (alert_id_of(said) or "").startswith(NOTICE) and said["name"] != OPS]
 
 
 def alert_of(account: str, alerts: Sequence[Said]) -> Said | None:
@@ -85,6 +93,16 @@ def _counts(play: Played, seen: Seen) -> Iterator[Promise]:
     yield Promise(name="nothing is dead", kept=not fates["dead"] + fates["moved"], shown=f"{fates['dead']} dead")
 
 
+def _lists(seen: Seen) -> Iterator[Promise]:
+    lists = Counter(said["name"] for said in lists_of(seen.messages))
+    standing = sum(all(reason["standing"] for reason in alert["reasons"]) for alert in seen.alerts if alert["reasons"])
+    yield Promise(
+        name="what was at risk already is one list for each owner",
+        kept=bool(lists) and max(lists.values()) == 1,
+        shown=f"{standing} customers, {lists.total()} lists for {len(lists)} owners",
+    )
+
+
 def _alerts(play: Played, seen: Seen) -> Iterator[Promise]:
     for placed in play.placed:
         alert = alert_of(placed.customer.account, seen.alerts)
@@ -102,7 +120,7 @@ def _alerts(play: Played, seen: Seen) -> Iterator[Promise]:
     yield Promise(
         name="no message is repeated" + (", though the scorer was killed" if play.kills else ""),
         kept=repeated == by_double == 0,
-        shown=f"{len(per_alert)} messages about alerts, {max(repeated, by_double)} repeated",
+        shown=f"{len(per_alert)} messages, {max(repeated, by_double)} repeated",
     )
 
 
@@ -134,8 +152,9 @@ def _outage(play: Played, seen: Seen) -> Iterator[Promise]:
     )
     incidents = [said for said in seen.messages if said["name"] == OPS and not said.get("thread_ts")]
     since = [said for said in incidents if float(said["ts"]) * 1000 >= began]
+    over = play.outage.ended is None or all(said["edits"] for said in since)
     yield Promise(
-        name="the SREs get exactly one incident for it",
-        kept=len(since) == 1,
-        shown=f"{len(since)} messages in {OPS}",
+        name="the SREs get exactly one incident for it, which says when it is over",
+        kept=len(since) == 1 and over,
+        shown=f"{len(since)} messages in {OPS}" + ("" if over else ", not over"),
     )

@@ -11,7 +11,7 @@ from lab.demo.customers import WITNESS
 from lab.demo.leavers import Leavers
 from lab.demo.named import Placed
 from lab.demo.play import BROKEN, Play
-from lab.demo.promises import OPS, Seen, alert_of, messages_of
+from lab.demo.promises import OPS, Seen, alert_of, lists_of, messages_of
 from lab.demo.watch import Watch
 from lab.slack_double.page import message_html
 from lab.slack_double.workspace import Said, Workspace
@@ -76,6 +76,7 @@ class Show:
                 "alerts": counts.alerts,
                 "messages": counts.messages,
                 "repeated": counts.repeated,
+                "lists": len(lists_of(self.seen.messages)),
             },
             "leavers": None
             if self.leavers is None

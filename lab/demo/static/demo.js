@@ -133,7 +133,8 @@ function showCounts() {
     element("div", { className: look ?? "" }, element("dt", { textContent: name }), element("dd", { textContent: count.toLocaleString() }))));
   const scored = counts.applied + counts.duplicate + counts.dead + counts.moved + counts.ticks;
   put(byId("sum"), `${counts.log.toLocaleString()} records lie in the log; ${scored.toLocaleString()} have a fate: applied, duplicate, dead, moved or one of ${counts.ticks.toLocaleString()} ticks.` +
-    (scored === counts.log ? " None is missing." : " The rest is on its way."));
+    (scored === counts.log ? " None is missing." : " The rest is on its way.") +
+    (counts.lists ? ` What was at risk already when the history ended came as one list for each of ${counts.lists} owners.` : ""));
 }
 
 function show(found) {

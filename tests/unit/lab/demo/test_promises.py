@@ -1,5 +1,6 @@
 """The demo's promises are judged by counts; each can be broken, and then is named."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -34,9 +35,15 @@ def message(alert: str, *, at: int = SAKURA.deadline + SECOND, name: str = "dana
     return {"ts": f"{at / 1000:.6f}", "channel": name, "name": name, "edits": 1, "metadata": payload, **more}
 
 
-INCIDENT = {**message("", at=START + 30 * SECOND, name=OPS), "metadata": {}}
-ALERTS = [{"account": SAKURA.customer.account, "id": "ep_1", "state": "resolved"}]
-KEPT = Seen(counts=COUNTS, alerts=ALERTS, messages=[message("ep_1"), INCIDENT], retried=0)
+INCIDENT = message("no_1", at=START + 30 * SECOND, name=OPS)
+LIST = message("no_2", at=START, edits=0)
+ALERTS: list[dict[str, Any]] = [{"account": SAKURA.customer.account, "id": "ep_1", "state": "resolved", "reasons": []}]
+KEPT = Seen(counts=COUNTS, alerts=ALERTS, messages=[message("ep_1"), INCIDENT, LIST], retried=0)
+
+
+def saying(*messages: Mapping[str, Any]) -> Seen:
+    """Return what is seen when these are the only messages."""
+    return replace(KEPT, messages=list(messages))
 
 
 def broken(seen: Seen) -> list[str]:
@@ -55,16 +62,19 @@ def test_all_are_kept_when_everything_went_well() -> None:
         ("every record of the log has one fate", replace(KEPT, counts=replace(COUNTS, log=101, sent=91))),
         ("nothing is dead", replace(KEPT, counts=replace(COUNTS, fates={**FATES, "applied": 89, "dead": 1}))),
         ("the scorer works at the end", replace(KEPT, counts=None)),
-        ("told in time, once", replace(KEPT, messages=[message("ep_1", at=SAKURA.deadline + MINUTE), INCIDENT])),
-        ("told in time, once", replace(KEPT, messages=[message("ep_1", at=SAKURA.deadline - MINUTE), INCIDENT])),
-        ("told in time, once", replace(KEPT, messages=[INCIDENT])),
+        ("told in time, once", saying(message("ep_1", at=SAKURA.deadline + MINUTE), INCIDENT, LIST)),
+        ("told in time, once", saying(message("ep_1", at=SAKURA.deadline - MINUTE), INCIDENT, LIST)),
+        ("told in time, once", saying(INCIDENT, LIST)),
         ("no message is repeated", replace(KEPT, counts=replace(COUNTS, repeated=1))),
-        ("no message is repeated", replace(KEPT, messages=[*KEPT.messages, message("ep_2"), message("ep_2")])),
+        ("no message is repeated", saying(*KEPT.messages, message("ep_2"), message("ep_2"))),
         ("resolves itself", replace(KEPT, alerts=[{**ALERTS[0], "state": "open"}])),
-        ("resolves itself", replace(KEPT, messages=[message("ep_1", edits=0), INCIDENT])),
-        ("disturbs nobody", replace(KEPT, alerts=[*ALERTS, {"account": WITNESS.account, "id": "e", "state": "open"}])),
-        ("exactly one incident", replace(KEPT, messages=[message("ep_1")])),
-        ("exactly one incident", replace(KEPT, messages=[*KEPT.messages, INCIDENT])),
+        ("resolves itself", saying(message("ep_1", edits=0), INCIDENT, LIST)),
+        ("disturbs nobody", replace(KEPT, alerts=[*ALERTS, {**ALERTS[0], "account": WITNESS.account}])),
+        ("exactly one incident", saying(message("ep_1"), LIST)),
+        ("says when it is over", saying(message("ep_1"), LIST, {**INCIDENT, "edits": 0})),
+        ("one list for each owner", saying(message("ep_1"), INCIDENT)),
+        ("one list for each owner", saying(*KEPT.messages, message("no_3"))),
+        ("exactly one incident", saying(*KEPT.messages, message("no_3", name=OPS))),
     ],
 )
 def test_each_can_be_broken_and_is_named(what: str, seen: Seen) -> None:
@@ -76,5 +86,5 @@ def test_a_call_repeated_for_want_of_an_answer_may_lie_twice_in_the_log() -> Non
 
 
 def test_thread_replies_are_no_repetitions() -> None:
-    reply = message("ep_1", thread_ts=KEPT.messages[0]["ts"])
-    assert broken(replace(KEPT, messages=[*KEPT.messages, reply])) == []
+    reply = message("ep_1", thread_ts="1.0")
+    assert broken(saying(*KEPT.messages, reply)) == []
