@@ -25,6 +25,8 @@ from shared.contracts.alerts import Command, CommandKind, Verdict
 
 REMEMBERED_S: Final = 600
 """Twice as long as a signature is good for."""
+MOST_DIGITS: Final = 12
+"""Of a time in seconds; the verifier fails over a number larger than any."""
 _KIND_OF: Final = {
     Button.ACK: (CommandKind.ACK, None),
     Button.RIGHT: (CommandKind.VERDICT, Verdict.RIGHT),
@@ -75,8 +77,8 @@ def router(interactions: Interactions) -> APIRouter:
         body = await request.body()
         signature = request.headers.get("x-slack-signature", "")
         timestamp = request.headers.get("x-slack-request-timestamp", "")
-        is_text = timestamp.isdecimal() and timestamp.isascii() and signature.isascii()
-        if not is_text or not verifier.is_valid(body, timestamp, signature):
+        is_readable = timestamp.isdecimal() and timestamp.isascii() and len(timestamp) <= MOST_DIGITS
+        if not is_readable or not signature.isascii() or not verifier.is_valid(body, timestamp, signature):
             raise Refused(401, "unauthorized", "the request is not signed by this workspace's Slack, or it is too old")
         if not await interactions.seen.is_new(signature):
             raise Refused(401, "repeated", "this request was taken before")

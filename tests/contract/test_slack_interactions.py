@@ -97,7 +97,7 @@ async def test_a_request_taken_once_is_not_taken_again(desk: Desk) -> None:
     assert len(desk.sent) == 1
 
 
-@pytest.mark.parametrize("wrong", ["secret", "old", "future", "body", "timestamp", "none", "signature"])
+@pytest.mark.parametrize("wrong", ["secret", "old", "future", "body", "timestamp", "digits", "none", "signature"])
 async def test_what_slack_did_not_sign_lately_is_refused(desk: Desk, wrong: str) -> None:
     body, now = press(), int(time.time())
     at = {"old": now - 301, "future": now + 301}.get(wrong, now)
@@ -107,6 +107,8 @@ async def test_what_slack_did_not_sign_lately_is_refused(desk: Desk, wrong: str)
             body = body.replace(b"Dana", b"Dave")
         case "timestamp":
             headers["X-Slack-Request-Timestamp"] = "soon"
+        case "digits":
+            headers["X-Slack-Request-Timestamp"] = "9" * 400
         case "none":
             headers = {"Content-Type": "application/x-www-form-urlencoded"}
         case "signature":
