@@ -39,12 +39,21 @@ def page_app(show: Show, *, slack: str, sources: int, accounts: int) -> web.Appl
         await act()
         return web.json_response(show.state())
 
+    async def press_in_slack(request: web.Request) -> web.Response:
+        if PRESSED not in request.headers:
+            raise web.HTTPNotFound
+        form = {name: str(value) for name, value in (await request.post()).items()}
+        if not await show.watch.press(form):
+            raise web.HTTPBadGateway
+        return web.json_response(show.state())
+
     app = web.Application()
     app.add_routes(
         [
             web.get("/", page),
             web.get("/state", state),
             web.post("/do/{what}", press),
+            web.post("/press", press_in_slack),
             web.static("/static", FOLDER / "static"),
         ]
     )

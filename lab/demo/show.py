@@ -29,7 +29,7 @@ class Show:
         self.leavers = leavers
         self.seen = Seen(counts=None, alerts=[], messages=[], retried=0)
         self.accounts: dict[str, Mapping[str, Any]] = {}
-        self._watch = watch
+        self.watch = watch
         self._looking = asyncio.Lock()
         self._scorer_up = False
         self.phase = "starting"
@@ -44,12 +44,12 @@ class Show:
         """Look now; what can't be seen stays as it was, and counts that can't be had are none."""
         async with self._looking:
             try:
-                counts = await self._watch.counts(lambda: self.play.sent)
+                counts = await self.watch.counts(lambda: self.play.sent)
                 self._scorer_up = counts is not None
-                alerts, messages = await self._watch.alerts(), await self._watch.messages()
+                alerts, messages = await self.watch.alerts(), await self.watch.messages()
                 for placed in self.play.placed:
                     account = placed.customer.account
-                    self.accounts[account] = await self._watch.account(account) or self.accounts.get(account, {})
+                    self.accounts[account] = await self.watch.account(account) or self.accounts.get(account, {})
             except AWAY:
                 return
             retried = self.play.traffic.retried

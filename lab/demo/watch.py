@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final, Self
 
 import aiohttp
@@ -70,6 +71,12 @@ class Watch:
         """Return every Slack message as it reads now, the oldest first."""
         async with self._get("slack", "/messages") as answer:
             return list(await answer.json())
+
+    async def press(self, form: Mapping[str, str]) -> bool:
+        """Press a button of a Slack message, as its reader would; return whether the alert service took it."""
+        url, timeout = f"{self._stage.url('slack')}/press", aiohttp.ClientTimeout(total=TIMEOUT_S)
+        async with self._session.post(url, data=form, timeout=timeout, allow_redirects=False) as answer:
+            return answer.status == HTTPStatus.SEE_OTHER
 
     async def samples(self, part: str) -> Mapping[str, float] | None:
         """Return the metrics of a service by name with labels; None while it does not answer."""

@@ -164,6 +164,11 @@ document.addEventListener("click", async event => {
   const answer = await fetch(`/do/${button.dataset.do}`, { method: "POST", headers: { "X-Demo": "1" } });
   if (answer.ok) show(await answer.json());
 });
+document.addEventListener("submit", async event => { // a button of the Slack message
+  event.preventDefault();
+  event.target.querySelector("button").disabled = true;
+  await fetch("/press", { method: "POST", headers: { "X-Demo": "1" }, body: new FormData(event.target) });
+});
 addEventListener("resize", () => Object.values(charts).forEach(c => c.setSize({ width: c.root.parentElement.clientWidth, height: c.root.parentElement.clientHeight })));
 setInterval(moveCountdowns, 250);
 ask();
