@@ -8,7 +8,7 @@ from importlib.metadata import version
 import redis.exceptions
 from cyclopts import App
 
-from lab import keys, simulate_command, stack, topics, verify
+from lab import keys, people_command, simulate_command, stack, topics, verify, watch
 from lab.importing.command import import_history
 from lab.trouble import Trouble
 from shared.kafka import KafkaProblem, KafkaUnavailable
@@ -25,6 +25,8 @@ app.command(stack.down)
 app.command(verify.verify)
 app.command(simulate_command.simulate)
 app.command(import_history, name="import")
+app.command(watch.watch)
+app.command(people_command.app)
 # by name: only this command waits for scikit-learn
 app.command(
     "lab.train_command:train_model", name="train", help="Fit the chance that an account churns within a horizon."

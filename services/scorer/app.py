@@ -22,12 +22,14 @@ from services.scorer.fence import Exit, end_process
 from services.scorer.guard import Patience, Watch
 from services.scorer.loop import Loop, Shape
 from services.scorer.outputs import KafkaOutputs
+from services.scorer.recent import Recents
 from services.scorer.settings import ScorerSettings
 from services.scorer.ticker import Ticker
 from shared import clock, kafka
 from shared.contracts.context import Bundle
 from shared.contracts.topics import ACTIVITY, DEAD_LETTERS, EVENTS, RISK, SCORES
 from shared.health_store import HealthStore
+from shared.recent import RecentFates
 from shared.telemetry import serve_ops
 
 GROUP: Final = "churn-scorer"
@@ -58,6 +60,7 @@ class Scorer:
         self._events = EventLog(settings.kafka, group=GROUP)
         self._activity = Activity(settings.kafka, self._producer)
         self._redis: Redis = Redis.from_url(settings.redis, socket_timeout=REDIS_TIMEOUT_S)
+        self._recent = RecentFates(self._redis)
         self._tasks: list[asyncio.Task[None]] = []
         self.partitions = 0
         self.loop: Loop
@@ -79,10 +82,11 @@ class Scorer:
             now_ms=clock.now_ms,
             stall_s=self._settings.scorer_session_s / 2,
             watch=Watch(patience(self._settings)),
+            recents=Recents(self._recent.note, now_ms=clock.now_ms),
         )
         metrics.CORE.labels("numpy").set(1)
         work = {"context": self._context.run(), "fence": self.loop.fence.run(), "lag": self._lag(), "ops": self._ops()}
-        work["refill"] = self._refill()
+        work |= {"refill": self._refill(), "recent": self._recent.run()}
         if self._settings.scorer_ticks:
             work["ticker"] = self._ticker().run()
         self._tasks = [self.loop.start(coroutine, name) for name, coroutine in work.items()]

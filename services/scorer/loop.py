@@ -28,6 +28,7 @@ from services.scorer.guard import Watch
 from services.scorer.lane import Decided, Lane
 from services.scorer.mirror import Mirror
 from services.scorer.outputs import KafkaOutputs
+from services.scorer.recent import Recents
 from shared.contracts.context import Guard, GuardState
 from shared.health_store import HealthStore
 
@@ -87,6 +88,7 @@ class Loop:
     now_ms: Callable[[], int]
     stall_s: float
     watch: Watch
+    recents: Recents
     step: Step = step
     end: Callable[..., NoReturn] = end_process
     fence: Fence = field(init=False)
@@ -134,6 +136,7 @@ class Loop:
         metrics.STEP.labels(phase).observe(time.perf_counter() - began)
         self._report(owned)
         self.watch.note(outputs.arrived)
+        self.recents.look(batch, outputs)
         owned.lane.put(Decided(batch=batch, outputs=outputs, position=owned.state.position, acknowledge=acknowledge))
 
     def expect(self, partitions: Collection[int]) -> None:

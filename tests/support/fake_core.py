@@ -14,7 +14,7 @@ from services.scorer.core.step import Outputs, Partition
 
 def fake_step(state: Partition, batch: Batch, *, known_at: Callable[[int, int], Any]) -> Outputs:  # noqa: ARG001
     """Take the state past a batch; the health of an account is the offset of its last record."""
-    outputs = Outputs()
+    outputs = Outputs(fates=np.zeros(len(batch), np.int8))
     for row, offset in enumerate(batch.offsets.tolist()):
         account, value = (batch.key(row) or b"").decode(), batch.value(row) or b""
         if value == b"dead":

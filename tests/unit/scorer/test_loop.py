@@ -14,6 +14,7 @@ from services.scorer.core.step import Outputs, Partition
 from services.scorer.fence import Exit
 from services.scorer.guard import Patience, Watch
 from services.scorer.loop import Loop, Shape
+from services.scorer.recent import Recents
 from tests.support.fake_core import as_any, batch, fake_step
 
 
@@ -99,6 +100,7 @@ async def looping(world: World) -> AsyncIterator[Loop]:
         store=as_any(world),
         now_ms=lambda: 0,
         stall_s=1000,
+        recents=Recents(lambda _source, _fates: None, now_ms=lambda: 0),
         watch=Watch(Patience(window_ms=60, after_ms=1000, catch_up_ms=300, fewest_accounts=0)),
         step=fake_step,
         end=as_any(world.end_process),
