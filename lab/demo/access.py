@@ -7,7 +7,6 @@ from typing import Final
 
 import aiohttp
 
-from lab.demo.stage import Stage
 from lab.trouble import Trouble
 from shared import keys
 from shared.kafka import producer
@@ -25,27 +24,29 @@ class Keys:
     read: str
 
 
-async def make_keys(stage: Stage, session: aiohttp.ClientSession, *, sources: Sequence[str]) -> Keys:
-    """Make every key and return when ingest and API take them. Raises Trouble."""
-    pepper = stage.secret("key_pepper")
+async def make_keys(
+    kafka: str, session: aiohttp.ClientSession, *, pepper: bytes, ingest: str, api: str | None, sources: Sequence[str]
+) -> Keys:
+    """Make every key and return when the ingest takes them, and the API where one is given. Raises Trouble."""
     wanted = {
         **dict.fromkeys(sources, keys.Scope.INGEST),
         "history": keys.Scope.IMPORT,
         "page": keys.Scope.READ,
     }
     made = {name: keys.create(scopes=[scope], source=name, pepper=pepper) for name, scope in wanted.items()}
-    async with producer(stage.kafka) as sender:
+    async with producer(kafka) as sender:
         for _, record in made.values():
             await keys.publish(sender, record)
     found = Keys(sources={s: made[s][0] for s in sources}, history=made["history"][0], read=made["page"][0])
     try:
         async with asyncio.timeout(OBEYED_S):
             for key in found.sources.values():
-                await _until_taken(session, f"{stage.url('ingest')}/v1/batch", key, body=b'{"batch":[]}')
-            await _until_taken(session, f"{stage.url('ingest')}/v1/import/hello/rows", found.history, body=b"[]")
-            await _until_taken(session, f"{stage.url('alerts')}/v1/accounts?limit=1", found.read)
-    except TimeoutError:
-        raise Trouble(f"the services don't take the demo's keys; their logs are in {stage.data / 'logs'}") from None
+                await _until_taken(session, f"{ingest}/v1/batch", key, body=b'{"batch":[]}')
+            await _until_taken(session, f"{ingest}/v1/import/hello/rows", found.history, body=b"[]")
+            if api is not None:
+                await _until_taken(session, f"{api}/v1/accounts?limit=1", found.read)
+    except (aiohttp.ClientError, TimeoutError):
+        raise Trouble(f"{ingest} or {api} does not take the keys that were made: look at the services' logs") from None
     return found
 
 

@@ -75,7 +75,14 @@ async def demo(options: Options) -> int:
         )
         prepared = await preparing
         session = await ending.enter_async_context(aiohttp.ClientSession())
-        keys = await make_keys(stage, session, sources=SOURCES)
+        keys = await make_keys(
+            stage.kafka,
+            session,
+            pepper=stage.secret("key_pepper"),
+            ingest=stage.url("ingest"),
+            api=stage.url("alerts"),
+            sources=SOURCES,
+        )
         watch = await ending.enter_async_context(Watch(stage, session, key=keys.read))
         show, play = _stand(stage, session, watch, prepared=prepared, keys=keys)
         app = page_app(show, slack=stage.url("slack"), sources=len(SOURCES), accounts=len(prepared.past.accounts))

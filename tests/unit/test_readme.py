@@ -1,7 +1,10 @@
 """The README's table of settings is complete and says what the code says."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from services.alerts.settings import AlertSettings
 from services.ingest.settings import IngestSettings
@@ -30,3 +33,22 @@ def test_the_readme_names_every_setting() -> None:
     table = text.partition("## Settings")[2].partition("\n## ")[0]
     stands = [line for line in table.splitlines() if line.startswith("| `CHURNWATCH_")]
     assert stands == list(rows())
+
+
+def commands(name: str) -> set[str]:
+    """Return the lines of a README's shell blocks, without comments."""
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / name).read_text("utf-8"), flags=re.DOTALL)
+    return {line.partition(" #")[0].strip() for block in blocks for line in block.splitlines()}
+
+
+def test_both_readmes_show_the_same_commands_and_lead_to_one_another() -> None:
+    assert commands("README.ja.md") == commands("README.md")
+    assert "(README.ja.md)" in (ROOT / "README.md").read_text("utf-8")
+    assert "(README.md)" in (ROOT / "README.ja.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.ja.md"])
+def test_every_file_a_readme_leads_to_is_there(name: str) -> None:
+    targets = re.findall(r"\]\(([^)#]+)[^)]*\)", (ROOT / name).read_text("utf-8"))
+    assert [target for target in targets if "://" not in target and not (ROOT / target).exists()] == []
+    assert "docs/images/demo.png" in targets
