@@ -20,6 +20,7 @@ ENDPOINTS = (
     "org.apache.logging.log4j:log4j-slf4j-impl:2.24.3",
 )
 PINS = Path(__file__).with_name("jars.lock")
+SAID_EVERY = 10
 ATTEMPTS = 3
 DOWNLOADS_AT_ONCE = 8
 
@@ -71,8 +72,10 @@ def jars(cache: Path | None = None) -> Sequence[Path]:
     if missing:
         print(f"fetching {len(missing)} jars of Apache Kafka {KAFKA_VERSION}, once for this user", file=sys.stderr)
         with ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool:
-            for future in [pool.submit(_fetch, jar, folder) for jar in missing]:
+            for number, future in enumerate([pool.submit(_fetch, jar, folder) for jar in missing], start=1):
                 future.result()
+                if number % SAID_EVERY == 0:
+                    print(f"  {number} of {len(missing)} jars are there", file=sys.stderr)
     return [folder / jar.filename for jar in wanted]
 
 

@@ -36,7 +36,10 @@ fi
 want=$(cksum requirements.lock)
 if [ "$(cat .venv/.lock 2>/dev/null)" != "$want" ]; then
 	echo "installing the dependencies of requirements.lock into .venv" >&2
-	.venv/bin/python -m pip install -q --require-hashes --no-deps -r requirements.lock ||
+	# with bars for whoever looks on, silent elsewhere
+	quiet=-q
+	[ -t 1 ] && quiet=
+	.venv/bin/python -m pip install $quiet --require-hashes --no-deps -r requirements.lock ||
 		fail "dependencies can't be installed: is the Python package index reachable? (pip config list shows where pip looks)"
 	echo "$want" >.venv/.lock
 fi
