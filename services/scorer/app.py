@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 import faust
 import structlog
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -22,6 +23,7 @@ from services.scorer.fence import Exit, end_process
 from services.scorer.guard import Patience, Watch
 from services.scorer.loop import Loop, Shape
 from services.scorer.outputs import KafkaOutputs
+from services.scorer.past import Past
 from services.scorer.recent import Recents
 from services.scorer.settings import ScorerSettings
 from services.scorer.ticker import Ticker
@@ -29,6 +31,7 @@ from shared import clock, kafka
 from shared.contracts.context import Bundle
 from shared.contracts.topics import ACTIVITY, DEAD_LETTERS, EVENTS, RISK, SCORES
 from shared.health_store import HealthStore
+from shared.kafka import KafkaProblem
 from shared.recent import RecentFates
 from shared.telemetry import serve_ops
 
@@ -72,13 +75,15 @@ class Scorer:
         self.partitions = await self._agreed_partitions()
         await self._context.check_secrets({"dead_letter_key": self._key})
         await self._context.publish(self._bundle)
+        store = HealthStore(self._redis)
         self.loop = Loop(
             shape=Shape(partitions=self.partitions, seed=seed_of(self._key), cycle_s=self._settings.scorer_cycle_s),
             context=self._context,
             events=self._events,
             activity=self._activity,
             outputs=KafkaOutputs(self._producer, dead_letter_key=self._key),
-            store=HealthStore(self._redis),
+            store=store,
+            bring_back=Past(self._settings.kafka, store, now_ms=clock.now_ms).bring_back,
             now_ms=clock.now_ms,
             stall_s=self._settings.scorer_session_s / 2,
             watch=Watch(patience(self._settings)),
@@ -130,7 +135,7 @@ class Scorer:
         while True:
             try:
                 await self.loop.refill()
-            except (RedisError, OSError, TimeoutError) as fault:
+            except (RedisError, KafkaError, KafkaProblem, OSError, TimeoutError) as fault:
                 log.warning("redis_refill_failed", fault=repr(fault))
             await asyncio.sleep(REFILL_S)
 

@@ -9,7 +9,7 @@ nobody planned for ends the process: after a fold there is no way back but a res
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NoReturn
 
@@ -89,6 +89,8 @@ class Loop:
     stall_s: float
     watch: Watch
     recents: Recents
+    bring_back: Callable[[int], Awaitable[None]]
+    """Write the history of a partition's accounts into Redis again."""
     step: Step = step
     end: Callable[..., NoReturn] = end_process
     fence: Fence = field(init=False)
@@ -204,6 +206,7 @@ class Loop:
             if filled.get(partition) == GENERATION:
                 continue
             if await self._write_all(owned):
+                await self.bring_back(partition)
                 await self.store.mark_filled(GENERATION, [partition])
                 log.info("redis_filled", partition=partition, accounts=owned.state.accounts)
 

@@ -11,10 +11,11 @@ import httpx
 import msgspec
 import pytest
 
-from tests.support.stack import ROOT, Stack, whole_stack
+from tests.support.stack import Stack, whole_stack
 from tests.support.waiting import eventually
 
-PAGE = (Path(__file__).parents[2] / "docs" / "sending-events.md").read_text("utf-8")
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "sending-events.md").read_text("utf-8")
 WRITTEN_URL = "http://127.0.0.1:8801"
 WRITTEN_KEY = "ck_…"
 

@@ -121,6 +121,10 @@ async def test_losing_all_of_redis_brings_everything_back_and_says_nothing_new(s
     await wait_scored(scorer.redis, wanted.healths)
     await soon(lambda: _all_filled(redis))
     assert len(await published_transitions(scorer.kafka)) == len(wanted.transitions)
+    store = HealthStore(redis)
+    for account in wanted.healths:
+        published = {(one.at, one.health, one.band) for one in wanted.scores if one.account == account}
+        assert published <= {(point.at, point.health, point.band) for point in await store.history(account)}
     await redis.aclose()
 
 

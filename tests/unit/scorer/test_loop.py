@@ -89,6 +89,10 @@ class World:
         self.ended.append((code, str(fields.get("fault"))))
 
 
+async def _nothing(partition: int) -> None:
+    """Bring no history back."""
+
+
 @asynccontextmanager
 async def looping(world: World) -> AsyncIterator[Loop]:
     loop = Loop(
@@ -100,6 +104,7 @@ async def looping(world: World) -> AsyncIterator[Loop]:
         store=as_any(world),
         now_ms=lambda: 0,
         stall_s=1000,
+        bring_back=_nothing,
         recents=Recents(lambda _source, _fates: None, now_ms=lambda: 0),
         watch=Watch(Patience(window_ms=60, after_ms=1000, catch_up_ms=300, fewest_accounts=0)),
         step=fake_step,
