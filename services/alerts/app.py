@@ -158,6 +158,7 @@ async def work(alerts: Alerts, metrics: Metrics, producer: AIOKafkaProducer) -> 
         metrics=metrics,
         now_ms=clock.now_ms,
         may_write=alerts.watch.sure,
+        stand_ins=lambda: alerts.configuration.people.stand_ins(clock.now()),
     )
     desk = Desk(await read_alerts(told.kafka, names.alerts), around)
     intake = Intake(
@@ -181,27 +182,26 @@ async def work(alerts: Alerts, metrics: Metrics, producer: AIOKafkaProducer) -> 
             )
             outbox = Outbox(desk, post, group)
             outbox.resume()
-            telling = notices(alerts, desk, producer, post.channels.get(ChannelName.SLACK))
-            group.create_task(telling, name="notices")
+            group.create_task(notices(alerts, around, desk, post), name="notices")
             await consume(intake, desk, outbox)
     finally:
         metrics.active.set(0)
 
 
-async def notices(alerts: Alerts, desk: Desk, producer: AIOKafkaProducer, slack: Channel | None) -> None:
+async def notices(alerts: Alerts, around: Surroundings, desk: Desk, post: Post) -> None:
     """Tell lists and incidents beside the alerts, until cancelled."""
-    told, names, configuration = alerts.settings, alerts.names, alerts.configuration
+    told, names = alerts.settings, alerts.names
     board = Board(
-        producer=producer,
+        producer=around.producer,
         topic=names.notices,
-        routes=configuration.routes,
-        days={
-            mail: Day(zone=ZoneInfo(p.zone), begins=p.begins()) for mail, p in configuration.people.by_email().items()
-        },
-        slack=slack,
-        alerts=desk.current,
-        now_ms=clock.now_ms,
-        may_write=alerts.watch.sure,
+        routes=around.routes,
+        days={mail: _day(person) for mail, person in alerts.configuration.people.by_email().items()},
+        stand_ins=around.stand_ins,
+        channels=post.channels,
+        metrics=post.metrics,
+        desk=desk,
+        now_ms=around.now_ms,
+        may_write=around.may_write,
         settle_ms=int(told.list_settle_s * 1000),
     )
     incidents = Incidents()

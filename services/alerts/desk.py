@@ -8,9 +8,9 @@ import msgspec
 from aiokafka import AIOKafkaProducer
 from msgspec.structs import replace
 
-from services.alerts.core.alert import QUIET, Folded, Position, fold, obey
+from services.alerts.core.alert import OPEN_STATES, QUIET, Folded, Position, fold, obey
 from services.alerts.core.delivery import PATIENCE_MS, owes, owes_reply, plan, settled, with_delivery, with_fallback
-from services.alerts.core.routing import Note, Routes, decide
+from services.alerts.core.routing import Note, Routes, Why, decide
 from services.alerts.metrics import Metrics
 from shared.contracts.alerts import Alert, Command, Delivery
 from shared.contracts.risk import Transition
@@ -41,6 +41,8 @@ class Surroundings:
     metrics: Metrics
     now_ms: Callable[[], int]
     may_write: Callable[[], bool]
+    stand_ins: Callable[[], Mapping[str, str]] = dict
+    """Who is told for an owner on leave, now."""
 
 
 class Desk:
@@ -54,6 +56,9 @@ class Desk:
         self._around = around
         self._order = asyncio.Lock()
         self._unkept: set[str] = set()
+        self._held_back: set[str] = set()
+        for account, alert in self._alerts.items():
+            self._hold_back(account, decide(alert, around.routes, now=around.now_ms()).why)
 
     def hear(self, transition: Transition, position: Position) -> str | None:
         """Take a transition; return the account if its alert changed."""
@@ -102,9 +107,13 @@ class Desk:
         """Return every account that ever had an alert."""
         return tuple(self._alerts)
 
-    def current(self) -> Iterable[Alert]:
-        """Return the newest alert of every account."""
-        return tuple(self._alerts.values())
+    def of(self, account: str) -> Alert | None:
+        """Return the newest alert of an account."""
+        return self._alerts.get(account)
+
+    def held_back(self) -> Iterator[Alert]:
+        """Yield the open alerts that nobody was told of one by one: they are for lists."""
+        return (self._alerts[account] for account in self._held_back)
 
     def find(self, job: Job) -> tuple[Alert, Delivery] | None:
         """Return the alert and delivery of a job as they are now, or None when nothing is owed any more."""
@@ -138,14 +147,23 @@ class Desk:
         if folded.alert is None or folded.outcome in QUIET:
             return None
         before, alert = self._alerts.get(account), folded.alert
-        decision = decide(alert, self._around.routes, now=self._around.now_ms())
+        now = self._around.now_ms()
+        decision = decide(alert, self._around.routes, now=now, stand_ins=self._around.stand_ins())
         metrics.decisions.labels(decision.why).inc()
         if before is None or (before.id, before.state) != (alert.id, alert.state):
             metrics.alerts.labels(alert.state).inc()
-        planned = plan(before, alert, decision, outcome=folded.outcome, now=self._around.now_ms())
+        planned = plan(before, alert, decision, outcome=folded.outcome, now=now)
         self._alerts[account] = planned
+        self._hold_back(account, decision.why)
         self._unkept.add(account)
         return account
+
+    def _hold_back(self, account: str, why: Why) -> None:
+        alert = self._alerts[account]
+        if alert.state in OPEN_STATES and not alert.deliveries and why is not Why.MUTED:
+            self._held_back.add(account)
+        else:
+            self._held_back.discard(account)
 
     def _check_fence(self) -> None:
         if not self._around.may_write():

@@ -12,29 +12,34 @@ from aiokafka.structs import ConsumerRecord
 from msgspec.structs import replace
 
 from services.alerts.channels.channel import Busy, Channel, ChannelProblem, Doubtful, Order, Refused
-from services.alerts.core.lists import Day, Gathering, ended, incident
+from services.alerts.core.lists import Day, Gathering, elsewhere, ended, incident, is_past, struck
 from services.alerts.core.notice_message import notice_message
-from services.alerts.core.routing import Note, Routes
-from services.alerts.desk import Fenced
-from shared.contracts.alerts import Alert, Delivery, DeliveryState
+from services.alerts.core.routing import ChannelName, Routes
+from services.alerts.desk import Desk, Fenced
+from services.alerts.metrics import Call, Metrics
+from services.alerts.outbox import call_of
+from shared.contracts.alerts import Delivery, DeliveryState
 from shared.contracts.context import ContextKind, Guard, GuardState
 from shared.contracts.notices import Notice
 from shared.kafka import read_to_end
 
 TURN_S: Final = 0.5
+SWEEP_MS: Final = 60_000
 LONGEST_WAIT_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Board:
-    """What telling notices stands on, passed in by the composition root."""
+    """What telling notices stands on, passed in by the composition root. `desk` knows what was told of one by one."""
 
     producer: AIOKafkaProducer
     topic: str
     routes: Routes
     days: Mapping[str, Day]
-    slack: Channel | None
-    alerts: Callable[[], Iterable[Alert]]
+    stand_ins: Callable[[], Mapping[str, str]]
+    channels: Mapping[ChannelName, Channel]
+    metrics: Metrics
+    desk: Desk
     now_ms: Callable[[], int]
     may_write: Callable[[], bool]
     settle_ms: int
@@ -45,9 +50,14 @@ class Incidents:
     """The guards that are held now, by source and partition, as the context topic tells them."""
 
     held: dict[str, dict[int, Guard]] = field(default_factory=dict)
+    upto: int = -1
+    """A follower that starts again tells everything again: what was over must not seem to begin."""
 
     def apply(self, record: ConsumerRecord[bytes | None, bytes | None]) -> None:
         """Take one entry of the context topic; others than guards say nothing here."""
+        if record.offset <= self.upto:
+            return
+        self.upto = record.offset
         if record.key != ContextKind.GUARD.value.encode() or record.value is None:
             return
         try:
@@ -70,12 +80,16 @@ class Notices:
 
     def __init__(self, notices: Mapping[str, Notice], board: Board, incidents: Incidents) -> None:
         self._notices = dict(notices)
+        self._listed = {item.alert for notice in self._notices.values() for item in notice.items}
         self._board = board
         self._incidents = incidents
-        self._gathering = Gathering(settle_ms=board.settle_ms)
+        by_mail_only = ChannelName.SLACK not in board.channels and ChannelName.MAIL in board.channels
+        self._channel = ChannelName.MAIL if by_mail_only else ChannelName.SLACK
+        self._gathering = Gathering(settle_ms=board.settle_ms, channel=self._channel)
         # each of these calls may have been made by a process that died in it
         self._uncertain = {notice.id for notice in self._notices.values() if _owes(notice.delivery)}
         self._wait_until: dict[str, float] = {}
+        self._swept_at = 0
 
     async def run(self) -> None:
         """Gather and tell until cancelled. Raises Fenced, KafkaError."""
@@ -86,13 +100,29 @@ class Notices:
     async def turn(self) -> None:
         """Make durable what must be told now, then tell what is owed."""
         now, board = self._board.now_ms(), self._board
-        found = self._gathering.due(board.alerts(), self._notices, board.routes, now=now, days=board.days)
+        waiting = [alert for alert in board.desk.held_back() if alert.id not in self._listed]
+        found = self._gathering.due(
+            waiting, self._notices, board.routes, now=now, days=board.days, stand_ins=board.stand_ins()
+        )
         for notice in [*found, *self._new_incidents(now)]:
             await self._keep(notice)
+        await self._sweep(now)
         loop = asyncio.get_running_loop()
         for notice in list(self._notices.values()):
             if _owes(notice.delivery) and self._wait_until.get(notice.id, 0.0) <= loop.time():
                 await self._tell(notice)
+
+    async def _sweep(self, now: int) -> None:
+        """Strike through what is over, and let go of what is past; now and then, for it looks at every account."""
+        if now - self._swept_at < SWEEP_MS:
+            return
+        self._swept_at = now
+        for notice in struck(list(self._notices.values()), self._board.desk.of, now=now):
+            await self._keep(notice)
+        for notice in [n for n in self._notices.values() if is_past(n, now=now)]:
+            self._check_fence()
+            await self._board.producer.send_and_wait(self._board.topic, None, key=notice.id.encode(), partition=0)
+            del self._notices[notice.id]
 
     def _new_incidents(self, now: int) -> Iterable[Notice]:
         """Yield incidents that began or ended: one a source, however many workers hold it."""
@@ -101,7 +131,9 @@ class Notices:
             if source not in running:
                 accounts = sum({guard.at: guard.accounts for guard in guards.values()}.values())
                 since = min(guard.at for guard in guards.values())
-                yield incident(source, since=since, accounts=accounts, routes=self._board.routes, now=now)
+                yield incident(
+                    source, since=since, accounts=accounts, routes=self._board.routes, now=now, channel=self._channel
+                )
         for source, notice in running.items():
             if source not in self._incidents.held:
                 yield ended(notice, now=now)
@@ -109,25 +141,29 @@ class Notices:
     async def _tell(self, notice: Notice) -> None:
         order = Order(
             message=notice_message(notice),
-            revision=notice.revision,
+            revision=notice.delivery.revision,
             target=notice.delivery.target,
             handle=notice.delivery.handle,
             reply=False,
             doubtful=notice.delivery.state is DeliveryState.UNKNOWN or notice.id in self._uncertain,
             since=notice.delivery.intended_at,
         )
+        channel = ChannelName(notice.delivery.channel)
         try:
-            if self._board.slack is None:
-                raise Refused("slack is not set up")
-            receipt = await self._board.slack.tell(order)
+            if channel not in self._board.channels:
+                raise Refused(f"{channel} is not set up")
+            self._check_fence()
+            receipt = await self._board.channels[channel].tell(order)
         except ChannelProblem as problem:
+            self._board.metrics.calls.labels(channel, call_of(problem)).inc()
             await self._keep(self._after(notice, problem))
             return
+        self._board.metrics.calls.labels(channel, Call.FOUND if receipt.found else Call.DELIVERED).inc()
         self._uncertain.discard(notice.id)
         done = replace(
             notice.delivery,
             handle=receipt.handle,
-            delivered_revision=notice.revision,
+            delivered_revision=notice.delivery.revision,
             state=DeliveryState.DELIVERED,
             attempts=0,
             error=None,
@@ -139,12 +175,7 @@ class Notices:
         was, words = notice.delivery, str(problem)[:200]
         structlog.get_logger(__name__).warning("notice_failed", notice=notice.id, error=words)
         if isinstance(problem, Refused):
-            default = self._board.routes.default_channel
-            if was.target == default:
-                return replace(notice, delivery=replace(was, state=DeliveryState.FAILED, error=words))
-            note = Note.UNKNOWN_OWNER if problem.person else Note.UNREACHABLE
-            elsewhere = replace(was, target=default, note=note, handle=None, attempts=0, error=words)
-            return replace(notice, delivery=elsewhere)
+            return elsewhere(notice, self._board.routes, error=words, person=problem.person)
         wait_s = problem.wait_s if isinstance(problem, Busy) else min(LONGEST_WAIT_S, 2.0**was.attempts)
         self._wait_until[notice.id] = asyncio.get_running_loop().time() + wait_s
         state = DeliveryState.UNKNOWN if isinstance(problem, Doubtful) else was.state
@@ -152,11 +183,15 @@ class Notices:
 
     async def _keep(self, notice: Notice) -> None:
         """Make a notice durable. Raises Fenced, KafkaError."""
-        if not self._board.may_write():
-            raise Fenced("suspended longer than the group waits")
+        self._check_fence()
         self._notices[notice.id] = notice
+        self._listed.update(item.alert for item in notice.items)
         value = msgspec.json.encode(notice)
         await self._board.producer.send_and_wait(self._board.topic, value, key=notice.id.encode(), partition=0)
+
+    def _check_fence(self) -> None:
+        if not self._board.may_write():
+            raise Fenced("suspended longer than the group waits")
 
 
 async def read_notices(bootstrap: str, topic: str) -> dict[str, Notice]:
@@ -165,6 +200,8 @@ async def read_notices(bootstrap: str, topic: str) -> dict[str, Notice]:
     async for record in read_to_end(bootstrap, topic):
         if record.key is not None and record.value is not None:
             notices[record.key.decode()] = msgspec.json.decode(record.value, type=Notice)
+        elif record.key is not None:
+            notices.pop(record.key.decode(), None)
     return notices
 
 

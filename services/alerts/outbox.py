@@ -122,7 +122,7 @@ class Outbox:
             raise Refused(f"bug: {type(bug).__name__}") from bug
 
     async def _failed(self, job: Job, problem: ChannelProblem) -> None:
-        call = _call_of(problem)
+        call = call_of(problem)
         self._count(ChannelName(job.channel), call)
         log = structlog.get_logger(__name__)
         log.warning("delivery_failed", channel=job.channel, alert=job.alert, outcome=call, error=str(problem)[:200])
@@ -164,7 +164,8 @@ def _done(delivery: Delivery, *, order: Order, receipt: Receipt) -> Delivery:
     return delivered(delivery, revision=order.revision, handle=receipt.handle)
 
 
-def _call_of(problem: ChannelProblem) -> Call:
+def call_of(problem: ChannelProblem) -> Call:
+    """Return what a problem counts as."""
     match problem:
         case Refused():
             return Call.REFUSED

@@ -6,10 +6,13 @@ import msgspec
 import pytest
 
 from lab.slack_double.faults import Fault, FaultKind
+from services.alerts.notices import read_notices
+from shared.contracts.alerts import DeliveryState
 from shared.contracts.context import ContextKind, Guard, GuardState
 from shared.contracts.health import Attributes
 from tests.support.alerting import Service, Slack, service, slack_double
-from tests.support.risk import transition
+from tests.support.risk import OWNER, transition
+from tests.support.servers import Mailbox
 from tests.support.waiting import soon
 
 
@@ -41,16 +44,41 @@ async def test_ninety_standing_risks_of_six_owners_are_six_messages_and_no_pings
         assert slack.double.counts()["duplicates"] == 0
 
 
-async def test_a_list_whose_answer_was_lost_is_not_told_twice(kafka: str) -> None:
-    lost = Fault(kind=FaultKind.TIMEOUT_AFTER, method="chat.postMessage")
-    async with slack_double(lost, hang_s=0.1) as slack, service(kafka, slack=slack.url) as alerts:
+async def test_a_process_that_dies_in_the_call_does_not_tell_a_list_twice(kafka: str, slack: Slack) -> None:
+    slack.double.faults.set([Fault(kind=FaultKind.TIMEOUT_AFTER, method="chat.postMessage")])
+    async with service(kafka, slack=slack.url) as alerts:
         await at_risk_already(alerts)
 
-        async def listed() -> bool:
-            return len(slack.messages) >= 6
+        async def posted() -> bool:
+            return len(slack.messages) == 1
 
-        await soon(listed, within_s=30)
-    assert slack.double.counts()["duplicates"] == 0
+        await soon(posted)
+        await alerts.kill()
+        intended = list((await read_notices(kafka, alerts.alerts.names.notices)).values())
+        assert len(intended) == 6
+        assert {notice.delivery.state for notice in intended} == {DeliveryState.INTENDED}
+        await alerts.start()
+
+        async def listed() -> bool:
+            kept = await read_notices(kafka, alerts.alerts.names.notices)
+            return {notice.delivery.state for notice in kept.values()} == {DeliveryState.DELIVERED}
+
+        await soon(listed)
+        assert sorted(map(slack.where, slack.messages)) == [f"csm{n}@example.com" for n in range(6)]
+        assert slack.double.counts()["duplicates"] == 0
+        assert alerts.calls("slack", "found") == 1
+
+
+async def test_where_only_mail_is_set_up_the_list_is_a_mail(kafka: str, smtp: Mailbox) -> None:
+    async with service(kafka, slack=None, smtp_port=smtp.port) as alerts:
+        await alerts.put(*[transition(account=f"a{number}", standing=True) for number in range(3)])
+
+        async def mailed() -> bool:
+            return len(smtp.messages) == 1
+
+        await soon(mailed)
+        assert (smtp.messages[0]["To"], smtp.messages[0]["Subject"]) == (OWNER, "3 accounts were at risk already")
+        assert "EUR 48,000 a year" in smtp.messages[0].as_string()
 
 
 async def test_two_workers_that_miss_one_source_are_one_incident(kafka: str, slack: Slack) -> None:

@@ -10,7 +10,6 @@ import aiosmtplib
 from services.alerts.channels.channel import Broken, Busy, ChannelProblem, Doubtful, Order, Receipt, Refused
 from services.alerts.channels.mail_message import Letter, message_id, mime
 from services.alerts.channels.people import People
-from services.alerts.core.message import Message
 
 TIMEOUT_S: Final = 15.0
 BUSY_S: Final = 30.0
@@ -41,8 +40,6 @@ class MailChannel:
         address = order.target.removeprefix("@")
         if order.target.startswith("@") and not self._people.is_staff(address):
             raise Refused("owner is not staff", person=True)
-        if not isinstance(order.message, Message):
-            raise Refused("notices are told in slack")
         domain = self._server.sender.rpartition("@")[2]
         letter = Letter(
             sender=self._server.sender,

@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 from services.alerts.core import words
 from services.alerts.core.message import Message, Tone
+from services.alerts.core.notice_message import NoticeMessage
 
 MAX_SUBJECT: Final = 150
 _TEMPLATES: Final = Environment(
@@ -25,6 +26,8 @@ _TEMPLATES: Final = Environment(
     keep_trailing_newline=True,
 )
 _COLOUR: Final = {Tone.CRITICAL: "#c62828", Tone.AT_RISK: "#e67e00", Tone.OVER: "#2e7d32"}
+
+_LIST_COLOUR: Final = "#0b3d91"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,13 +42,16 @@ class Letter:
     at: datetime
 
 
-def mime(message: Message, letter: Letter) -> EmailMessage:
+def mime(message: Message | NoticeMessage, letter: Letter) -> EmailMessage:
     """Return the mail. Raises ValueError when an address is none."""
+    if isinstance(message, NoticeMessage):
+        template, subject, colour = "notice", message.title, _LIST_COLOUR
+    else:  # all mails of an alert have one subject, or mail readers split the thread
+        template, subject, colour = "alert", f"{message.name}: churn risk", _COLOUR[message.tone]
     mail = EmailMessage(policy=SMTP)
     mail["From"] = _address(letter.sender, name="Churnwatch")
     mail["To"] = _address(letter.to)
-    # all mails of an alert have one subject, or mail readers split the thread
-    mail["Subject"] = f"{message.name}: churn risk"[:MAX_SUBJECT]
+    mail["Subject"] = subject[:MAX_SUBJECT]
     mail["Date"] = format_datetime(letter.at)
     mail["Message-ID"] = message_id(message.alert, letter.revision, letter.domain)
     if letter.thread is not None:
@@ -54,9 +60,9 @@ def mime(message: Message, letter: Letter) -> EmailMessage:
     mail["List-Id"] = f"Churnwatch alerts <alerts.{letter.domain}>"
     mail["Auto-Submitted"] = "auto-generated"
     mail["X-Churnwatch-Alert"] = message.alert
-    values = {"message": message, "words": words, "colour": _COLOUR[message.tone]}
-    mail.set_content(_TEMPLATES.get_template("alert.txt").render(values))
-    mail.add_alternative(_TEMPLATES.get_template("alert.html").render(values), subtype="html")
+    values = {"message": message, "words": words, "colour": colour}
+    mail.set_content(_TEMPLATES.get_template(f"{template}.txt").render(values))
+    mail.add_alternative(_TEMPLATES.get_template(f"{template}.html").render(values), subtype="html")
     return mail
 
 

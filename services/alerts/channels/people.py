@@ -1,7 +1,7 @@
 """Know the people of the vendor: who may be written to, who they are in Slack, when they work, who stands in."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, time
+from datetime import date, datetime, time
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -53,11 +53,32 @@ class People(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """Return the people by lower-case address."""
         return {person.email.lower(): person for person in self.people}
 
+    def stand_ins(self, now: datetime) -> Mapping[str, str]:
+        """Return who is told instead of whoever is on leave, by lower-case address; a backup on leave has one too.
+
+        Nobody is on the list for whom no one is left: they are told themselves.
+        """
+        known = self.by_email()
+        away = {a for a, p in known.items() if p.leave and p.is_away(now.astimezone(ZoneInfo(p.zone)).date())}
+        return {address: found for address in away if (found := _stand_in(address, known, away)) is not None}
+
     def is_staff(self, email: str) -> bool:
         """Return whether mail may go there: owners come from events, which anyone with a write key can send."""
         address = email.lower()
         domain = address.rpartition("@")[2]
         return address in self.by_email() or domain in {d.lower() for d in self.domains}
+
+
+def _stand_in(address: str, known: Mapping[str, Person], away: set[str]) -> str | None:
+    asked = address
+    for _ in range(len(away)):
+        person = known.get(asked)
+        if person is None or person.backup is None:
+            return None
+        asked = person.backup.lower()
+        if asked not in away:
+            return asked
+    return None  # they stand in for one another
 
 
 def faults_of(people: People) -> Sequence[str]:

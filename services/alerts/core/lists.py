@@ -1,14 +1,16 @@
 """Gather what deserves no interruption of its own into lists: one an owner, edited while it is young."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta, tzinfo
+from itertools import count
+from types import MappingProxyType
 from typing import Final
 
 from msgspec.structs import replace
 
 from services.alerts.core.alert import OPEN_STATES
-from services.alerts.core.routing import ChannelName, Note, Routes, Why, decide
+from services.alerts.core.routing import ChannelName, Destination, Note, Routes, Why, decide
 from shared.contracts.alerts import Alert, Delivery, DeliveryState
 from shared.contracts.notices import ListedAlert, Notice, NoticeKind, notice_id
 
@@ -17,8 +19,17 @@ BATCH_MS: Final = 3_600_000
 LONGEST_MS: Final = 60_000
 EDIT_MS: Final = 60_000
 """Between two edits that only strike an account through."""
+MOST_ITEMS: Final = 1000
+"""Of one list: it must fit into a Kafka message. More accounts are several lists."""
+LONGEST_NAME: Final = 100
+KEPT_MS: Final = 30 * 24 * 3_600_000
 FIRST_HOUR: Final = time(9, 0)
-_KIND_OF: Final = {Why.STANDING: NoticeKind.STANDING_LIST, Why.OBSERVED: NoticeKind.DAILY_LIST}
+_KIND_OF: Final = {
+    Why.STANDING: NoticeKind.STANDING_LIST,
+    Why.OBSERVED: NoticeKind.DAILY_LIST,
+    # it would be told one by one today, but opened while only observed: for one last list
+    Why.ROUTED: NoticeKind.DAILY_LIST,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,76 +41,86 @@ class Day:
 
 
 class Gathering:
-    """Remember when alerts that wait for a list were first met: lists are told when no more come."""
+    """Remember when alerts that wait for a list were first met: lists are told when no more come.
 
-    def __init__(self, *, settle_ms: int) -> None:
+    `channel` is the way lists go: Slack, or mail where that is all there is.
+    """
+
+    def __init__(self, *, settle_ms: int, channel: ChannelName = ChannelName.SLACK) -> None:
         self._settle_ms = settle_ms
+        self._channel = channel
         self._met: dict[str, int] = {}
 
     def due(
         self,
-        alerts: Iterable[Alert],
+        waiting: Iterable[Alert],
         notices: Mapping[str, Notice],
         routes: Routes,
         *,
         now: int,
         days: Mapping[str, Day],
+        stand_ins: Mapping[str, str] = MappingProxyType({}),
     ) -> list[Notice]:
-        """Return every list that must be told anew or differently now, as it should be."""
-        listed = {item.alert for notice in notices.values() for item in notice.items}
+        """Return every list that must be told anew or with more accounts now.
+
+        `waiting` are alerts told nowhere yet; `stand_ins` who is told for an owner on leave.
+        """
         groups: dict[tuple[NoticeKind, str | None], list[Alert]] = {}
-        by_id: dict[str, Alert] = {}
-        for alert in alerts:
-            by_id[alert.id] = alert
-            kind = _KIND_OF.get(decide(alert, routes, now=now).why) if alert.state in OPEN_STATES else None
-            if kind is not None and not alert.deliveries and alert.id not in listed:
-                groups.setdefault((kind, alert.attributes.owner), []).append(alert)
+        for alert in waiting:
+            why = decide(alert, routes, now=now).why
+            if why in _KIND_OF:
+                groups.setdefault((_KIND_OF[why], alert.attributes.owner), []).append(alert)
         self._met = {a.id: self._met.get(a.id, now) for group in groups.values() for a in group}
-        told = []
+        told: list[Notice] = []
         for (kind, owner), group in groups.items():
-            notice = self._told(kind, owner, group, notices, routes, now=now, days=days)
-            told += [notice] if notice is not None else []
-        return [*told, *_struck(notices, by_id, now=now, but={notice.id for notice in told})]
+            begun = self._begun(kind, group, now=now, day=days.get((owner or "").lower(), Day()))
+            if begun is not None:
+                place = _place(owner, routes, channel=self._channel, stand_ins=stand_ins)
+                first = _first(kind, owner, place, begun=begun, now=now)
+                told += _filled(first, sorted(map(_listed, group), key=_worst_first), notices, begun=begun, now=now)
+        return told
 
-    def _told(  # noqa: PLR0913  the parts of one decision
-        self,
-        kind: NoticeKind,
-        owner: str | None,
-        alerts: Sequence[Alert],
-        notices: Mapping[str, Notice],
-        routes: Routes,
-        *,
-        now: int,
-        days: Mapping[str, Day],
-    ) -> Notice | None:
-        met = [self._met[alert.id] for alert in alerts]
+    def _begun(self, kind: NoticeKind, alerts: Sequence[Alert], *, now: int, day: Day) -> int | None:
+        """Return since when the list counts that these alerts belong to, None while it is not to be told."""
         if kind is NoticeKind.STANDING_LIST:
-            if now - max(met) < self._settle_ms and now - min(met) < LONGEST_MS:
-                return None
-            young = _young(notices.values(), owner, now=now)
-            begun = now
-        else:
-            day = days.get((owner or "").lower(), Day())
-            begun = _beginning(day, now=now)
-            young = notices.get(notice_id(kind, owner, begun))
-            if min(met) > begun and now - begun >= BATCH_MS:
-                return None  # met after today's list was due: for tomorrow's
-        items = sorted(map(_listed, alerts), key=_worst_first)
-        if young is None:
-            return _new(kind, owner, items, routes, begun=begun, now=now)
-        return _revised(young, sorted([*young.items, *items], key=_worst_first), now=now)
+            met = [self._met[alert.id] for alert in alerts]
+            return None if now - max(met) < self._settle_ms and now - min(met) < LONGEST_MS else now
+        begun = _beginning(day, now=now)
+        is_early = all(alert.opened_at > begun for alert in alerts) and now - begun >= BATCH_MS
+        return None if is_early else begun  # what opened after today's list was due is for tomorrow's
 
 
-def incident(source: str, *, since: int, accounts: int, routes: Routes, now: int) -> Notice:
+def struck(notices: Iterable[Notice], find: Callable[[str], Alert | None], *, now: int) -> list[Notice]:
+    """Return the lists some of whose accounts are over since they were told; `find` gives an account's alert."""
+    found = []
+    for notice in notices:
+        over = [item.alert for item in notice.items if not item.over and _is_over(item, find(item.account))]
+        if over and now - notice.changed_at >= EDIT_MS:
+            items = [replace(item, over=item.over or item.alert in over) for item in notice.items]
+            found.append(_revised(notice, items, is_news=False, now=now))
+    return found
+
+
+def is_past(notice: Notice, *, now: int) -> bool:
+    """Return whether nobody needs a notice any more: it is old, and all it tells of is over."""
+    is_over = all(item.over for item in notice.items) and (notice.source is None or notice.ended_at is not None)
+    return is_over and now - notice.changed_at > KEPT_MS
+
+
+def incident(
+    source: str, *, since: int, accounts: int, routes: Routes, now: int, channel: ChannelName = ChannelName.SLACK
+) -> Notice:
     """Return the notice of a source that fell silent, for the channel of incidents."""
-    target = routes.incidents_channel
+    destination = Destination(channel=ChannelName.SLACK, target=routes.incidents_channel)
+    if channel is ChannelName.MAIL:
+        destination = _last_resort(routes) or destination
     return Notice(
         id=notice_id(NoticeKind.INCIDENT, source, since),
         kind=NoticeKind.INCIDENT,
         revision=1,
         created_at=now,
         changed_at=now,
-        delivery=_delivery(target, now=now),
+        delivery=_delivery(destination, now=now),
         source=source,
         accounts=accounts,
     )
@@ -107,12 +128,50 @@ def incident(source: str, *, since: int, accounts: int, routes: Routes, now: int
 
 def ended(notice: Notice, *, now: int) -> Notice:
     """Return an incident once its source is back."""
-    return replace(_revised(notice, notice.items, now=now), ended_at=now)
+    return replace(_revised(notice, notice.items, is_news=True, now=now), ended_at=now)
 
 
-def _young(notices: Iterable[Notice], owner: str | None, *, now: int) -> Notice | None:
-    mine = [n for n in notices if n.kind is NoticeKind.STANDING_LIST and n.owner == owner]
-    return next((n for n in mine if now - n.created_at <= BATCH_MS), None)
+def elsewhere(notice: Notice, routes: Routes, *, error: str, person: bool) -> Notice:
+    """Return a notice that was refused where it should go: for the next place, or given up after the last.
+
+    The person or channel, the default channel, the owner by mail, the first default mail address.
+    """
+    was, note = notice.delivery, Note.UNKNOWN_OWNER if person else Note.UNREACHABLE
+    chain = [Destination(channel=ChannelName.SLACK, target=routes.default_channel, note=note)]
+    chain += [Destination(channel=ChannelName.MAIL, target=f"@{notice.owner}", note=note)] if notice.owner else []
+    chain += [Destination(channel=ChannelName.MAIL, target=mail, note=note) for mail in routes.default_mail[:1]]
+    places = [(place.channel.value, place.target) for place in chain]
+    left = chain[places.index((was.channel, was.target)) + 1 :] if (was.channel, was.target) in places else chain
+    if was.channel == ChannelName.MAIL:
+        left = [place for place in left if place.channel is ChannelName.MAIL]
+    if not left:
+        return replace(notice, delivery=replace(was, state=DeliveryState.FAILED, error=error))
+    new = _delivery(left[0], revision=notice.revision, now=was.intended_at)
+    return replace(notice, delivery=replace(new, error=error))
+
+
+def _filled(
+    first: Notice, items: list[ListedAlert], notices: Mapping[str, Notice], *, begun: int, now: int
+) -> Iterator[Notice]:
+    """Yield the list that is young with the accounts it has room for, and as many new ones as the others need."""
+    young = _young(notices, first, begun=begun, now=now)
+    room = MOST_ITEMS - len(young.items) if young else 0
+    if young and room > 0:
+        yield _revised(young, sorted([*young.items, *items[:room]], key=_worst_first), is_news=True, now=now)
+    rest = items[room:] if young else items
+    parts = (notice_id(first.kind, first.owner, begun, *([part] if part else [])) for part in count())
+    unused = (name for name in parts if name not in notices)
+    for start in range(0, len(rest), MOST_ITEMS):
+        yield replace(first, id=next(unused), items=rest[start : start + MOST_ITEMS])
+
+
+def _young(notices: Mapping[str, Notice], first: Notice, *, begun: int, now: int) -> Notice | None:
+    """Return the newest list that still takes accounts of this kind and owner."""
+    if first.kind is NoticeKind.STANDING_LIST:
+        mine = [n for n in notices.values() if (n.kind, n.owner) == (first.kind, first.owner)]
+        return min((n for n in mine if now - n.created_at <= BATCH_MS), key=lambda n: len(n.items), default=None)
+    known = [notice_id(first.kind, first.owner, begun), *(notice_id(first.kind, first.owner, begun, n) for n in (1, 2))]
+    return next((notices[name] for name in reversed(known) if name in notices), None)
 
 
 def _beginning(day: Day, *, now: int) -> int:
@@ -124,54 +183,62 @@ def _beginning(day: Day, *, now: int) -> int:
     return int(begins.timestamp() * 1000)
 
 
-def _new(
-    kind: NoticeKind, owner: str | None, items: list[ListedAlert], routes: Routes, *, begun: int, now: int
-) -> Notice:
-    target, note = (f"@{owner}", None) if owner else (routes.default_channel, Note.NO_OWNER)
+def _first(kind: NoticeKind, owner: str | None, place: Destination, *, begun: int, now: int) -> Notice:
+    """Return a list of an owner with no accounts in it yet."""
     return Notice(
         id=notice_id(kind, owner, begun),
         kind=kind,
         revision=1,
         created_at=now,
         changed_at=now,
-        delivery=_delivery(target, now=now, note=note),
+        delivery=_delivery(place, now=now),
         owner=owner,
-        items=items,
     )
 
 
-def _delivery(target: str, *, now: int, note: Note | None = None) -> Delivery:
+def _place(owner: str | None, routes: Routes, *, channel: ChannelName, stand_ins: Mapping[str, str]) -> Destination:
+    """Return where an owner's list goes, and that of accounts without an owner."""
+    if owner is not None:
+        stand_in = stand_ins.get(owner.lower())
+        return Destination(channel=channel, target=f"@{stand_in or owner}", note=Note.AWAY if stand_in else None)
+    mail = _last_resort(routes, note=Note.NO_OWNER) if channel is ChannelName.MAIL else None
+    return mail or Destination(channel=ChannelName.SLACK, target=routes.default_channel, note=Note.NO_OWNER)
+
+
+def _last_resort(routes: Routes, *, note: Note | None = None) -> Destination | None:
+    """Return whom mail goes to that has nobody else."""
+    mails = routes.default_mail
+    return Destination(channel=ChannelName.MAIL, target=mails[0], note=note) if mails else None
+
+
+def _delivery(destination: Destination, *, now: int, revision: int = 1) -> Delivery:
     return Delivery(
-        channel=ChannelName.SLACK,
-        target=target,
+        channel=destination.channel.value,
+        target=destination.target,
         state=DeliveryState.INTENDED,
-        revision=1,
+        revision=revision,
         delivered_revision=0,
-        note=note,
+        note=destination.note,
         intended_at=now,
     )
 
 
-def _revised(notice: Notice, items: list[ListedAlert], *, now: int) -> Notice:
-    revision = notice.revision + 1
-    delivery = replace(notice.delivery, revision=revision, intended_at=now)
-    if delivery.state is not DeliveryState.FAILED:
-        delivery = replace(delivery, state=DeliveryState.INTENDED)
+def _revised(notice: Notice, items: list[ListedAlert], *, is_news: bool, now: int) -> Notice:
+    """Return the notice as it is now; Slack's message follows every change, a mail is sent for news alone."""
+    revision, delivery = notice.revision + 1, notice.delivery
+    if delivery.channel == ChannelName.SLACK or is_news:
+        # since when an uncertain post is looked up: not after it may have been made
+        is_told = delivery.delivered_revision == delivery.revision
+        since = now if is_told else delivery.intended_at
+        delivery = replace(delivery, revision=revision, intended_at=since)
+        if delivery.state is DeliveryState.DELIVERED:
+            delivery = replace(delivery, state=DeliveryState.INTENDED)
     return replace(notice, revision=revision, items=items, changed_at=now, delivery=delivery)
 
 
-def _struck(notices: Mapping[str, Notice], alerts: Mapping[str, Alert], *, now: int, but: set[str]) -> Iterator[Notice]:
-    """Yield the lists some of whose accounts are over since they were told."""
-    for notice in notices.values():
-        if notice.id in but or now - notice.changed_at < EDIT_MS:
-            continue
-        items = [replace(item, over=item.over or _is_over(alerts.get(item.alert))) for item in notice.items]
-        if items != notice.items:
-            yield _revised(notice, items, now=now)
-
-
-def _is_over(alert: Alert | None) -> bool:
-    return alert is not None and alert.state not in OPEN_STATES
+def _is_over(item: ListedAlert, alert: Alert | None) -> bool:
+    """Return whether a listed alert ended; an account has one alert, so another one in its place says so too."""
+    return alert is not None and (alert.id != item.alert or alert.state not in OPEN_STATES)
 
 
 def _listed(alert: Alert) -> ListedAlert:
@@ -179,7 +246,7 @@ def _listed(alert: Alert) -> ListedAlert:
     return ListedAlert(
         alert=alert.id,
         account=alert.account,
-        name=told.name,
+        name=told.name[:LONGEST_NAME] if told.name else None,
         rules=[reason.rule for reason in alert.reasons],
         severity=alert.severity,
         arr=told.arr,

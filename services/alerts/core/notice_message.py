@@ -38,7 +38,6 @@ def notice_message(notice: Notice) -> NoticeMessage:
     if notice.kind is NoticeKind.INCIDENT:
         return _incident(notice)
     shown = notice.items[:SHOWN]
-    note = Note(notice.delivery.note) if notice.delivery.note else None
     owner = clean(notice.owner or "") or None
     return NoticeMessage(
         alert=notice.id,
@@ -47,8 +46,14 @@ def notice_message(notice: Notice) -> NoticeMessage:
         intro=words.LIST_INTRO[notice.kind],
         lines=[Line(text=_line(item), over=item.over) for item in shown],
         more=words.more_accounts(len(notice.items) - len(shown)) if len(notice.items) > len(shown) else None,
-        note=words.NOTE[note].format_map({"owner": owner}) if note else None,
+        note=_note(notice),
     )
+
+
+def _note(notice: Notice) -> str | None:
+    if notice.delivery.note is None:
+        return None
+    return words.NOTE[Note(notice.delivery.note)].format_map({"owner": clean(notice.owner or "")})
 
 
 def _line(item: ListedAlert) -> str:
@@ -71,5 +76,5 @@ def _incident(notice: Notice) -> NoticeMessage:
         intro=text.format_map({"source": source, "accounts": notice.accounts, "since": since, "until": until}),
         lines=[],
         more=None,
-        note=None,
+        note=_note(notice),
     )

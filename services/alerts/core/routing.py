@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Final, Literal
 
 import msgspec
@@ -40,6 +41,8 @@ class Note(StrEnum):
     NO_OWNER = "no_owner"
     UNKNOWN_OWNER = "unknown_owner"
     """The owner is nobody Slack, or the list of people, knows."""
+    AWAY = "away"
+    """The owner is on leave; this is their backup."""
     UNREACHABLE = "unreachable"
     """The place it was meant for can't be reached."""
 
@@ -112,15 +115,18 @@ class Decision:
     why: Why
 
 
-def decide(alert: Alert, routes: Routes, *, now: int) -> Decision:
-    """Return where an alert goes at `now` (epoch ms). One told before is never held back later."""
+def decide(alert: Alert, routes: Routes, *, now: int, stand_ins: Mapping[str, str] = MappingProxyType({})) -> Decision:
+    """Return where an alert goes at `now` (epoch ms). One told before is never held back later.
+
+    `stand_ins` gives who is told for an owner on leave, by lower-case address.
+    """
     if routes.standing == "hold" and not alert.deliveries and all(map(_is_standing, alert.reasons)):
         return Decision(send=False, destinations=(), why=Why.STANDING)
     if not alert.deliveries and alert.severity is not Severity.CRITICAL and routes.observes(now):
         return Decision(send=False, destinations=(), why=Why.OBSERVED)
     names = list(dict.fromkeys(_walk(alert, routes.route, inherited=[])))
     owner = alert.attributes.owner
-    found = [d for name in names for d in _destinations(routes.receivers[name], owner)]
+    found = [d for name in names for d in _destinations(routes.receivers[name], owner, stand_ins)]
     if owner is None and any(OWNER in (*routes.receivers[name].slack, *routes.receivers[name].mail) for name in names):
         found.append(Destination(channel=ChannelName.SLACK, target=routes.default_channel, note=Note.NO_OWNER))
     destinations = list(dict.fromkeys(found))
@@ -182,10 +188,13 @@ def _matches(alert: Alert, match: Match) -> bool:
     )
 
 
-def _destinations(receiver: Receiver, owner: str | None) -> Iterator[Destination]:
+def _destinations(receiver: Receiver, owner: str | None, stand_ins: Mapping[str, str]) -> Iterator[Destination]:
+    stand_in = stand_ins.get(owner.lower()) if owner is not None else None
     for channel, targets in ((ChannelName.SLACK, receiver.slack), (ChannelName.MAIL, receiver.mail)):
         for target in targets:
             if target != OWNER:
                 yield Destination(channel=channel, target=target)
+            elif stand_in is not None:
+                yield Destination(channel=channel, target=f"@{stand_in}", note=Note.AWAY)
             elif owner is not None:
                 yield Destination(channel=channel, target=f"@{owner}")

@@ -34,6 +34,7 @@ END_REASON: Final[Mapping[AlertState, str]] = {
 NOTE: Final[Mapping[Note, str]] = {
     Note.NO_OWNER: "This comes here because the account has no owner. Send one as the trait `owner` of a group call.",
     Note.UNKNOWN_OWNER: "This comes here because its owner, {owner}, is unknown here.",
+    Note.AWAY: "This comes to you because {owner} is on leave and you stand in.",
     Note.UNREACHABLE: "This comes here because the place it was meant for can't be reached.",
 }
 MEASURE: Final[Mapping[str, str]] = {
@@ -68,6 +69,7 @@ SOURCE_BACK_TEXT: Final = (
 )
 VERDICT: Final[Mapping[Verdict, str]] = {Verdict.RIGHT: "{by}: this was right", Verdict.NOT_A_RISK: "{by}: not a risk"}
 BUTTON: Final[Mapping[str, str]] = {"ack": "Acknowledge", "right": "Right", "not_a_risk": "Not a risk"}
+LISTED_OVER: Final = "over"
 ACCOUNT: Final = "Account"
 HEALTH: Final = "Health"
 OWNER: Final = "Owner"

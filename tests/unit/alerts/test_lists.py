@@ -1,24 +1,28 @@
 """What deserves no interruption is gathered: one list an owner, told when no more comes, edited while it is young."""
 
-from datetime import date, time
+from datetime import UTC, date, datetime, time
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from services.alerts.channels.people import Leave, People, Person, faults_of
 from services.alerts.channels.slack_blocks import payload
-from services.alerts.core.alert import Position, fold
-from services.alerts.core.lists import Day, Gathering, ended, incident
+from services.alerts.core.alert import OPEN_STATES, Position, fold
+from services.alerts.core.lists import Day, Gathering, elsewhere, ended, incident, is_past, struck
 from services.alerts.core.notice_message import notice_message
-from services.alerts.core.routing import Routes, Why, decide
-from shared.contracts.alerts import Alert
+from services.alerts.core.routing import ChannelName, Routes, Why, decide
+from shared.contracts.alerts import Alert, DeliveryState
 from shared.contracts.health import Attributes
 from shared.contracts.notices import Notice, NoticeKind
 from shared.contracts.risk import Change, Severity
+from shared.contracts.topics import MAX_MESSAGE_BYTES
 from tests.support.risk import OWNER, T0, routes, transition
 
 SECOND, MINUTE, HOUR = 1000, 60_000, 3_600_000
+MIDNIGHT = 1_795_478_400_000
+"""2026-11-24T00:00Z."""
 
 
 def standing(
@@ -46,9 +50,16 @@ class Desk:
         self.days = days or {}
 
     def at(self, now: int, *alerts: Alert) -> list[Notice]:
-        due = self.gathering.due(alerts, self.notices, self.routes, now=now, days=self.days)
+        listed = {item.alert for notice in self.notices.values() for item in notice.items}
+        waiting = [alert for alert in alerts if alert.state in OPEN_STATES and alert.id not in listed]
+        due = self.gathering.due(waiting, self.notices, self.routes, now=now, days=self.days)
         self.notices |= {notice.id: notice for notice in due}
         return due
+
+    def struck_at(self, now: int, *alerts: Alert) -> list[Notice]:
+        found = struck(self.notices.values(), {alert.account: alert for alert in alerts}.get, now=now)
+        self.notices |= {notice.id: notice for notice in found}
+        return found
 
 
 def test_a_list_is_told_when_no_more_comes_with_the_largest_first() -> None:
@@ -108,11 +119,106 @@ def test_an_account_that_is_over_is_struck_through_at_most_once_a_minute() -> No
     end = transition(Change.RESOLVED, account="acme", at=T0 + 1)
     over = fold(alert, end, position=Position(topic="risk", partition=0, offset=1)).alert
     assert over is not None
-    assert desk.at(6 * SECOND, over) == []
-    (edited,) = desk.at(66 * SECOND, over)
+    assert desk.struck_at(6 * SECOND, over) == []
+    (edited,) = desk.struck_at(66 * SECOND, over)
     assert [item.over for item in edited.items] == [True]
     assert "~" in str(payload(notice_message(edited), revision=2)["blocks"])
-    assert desk.at(300 * SECOND, over) == []
+    assert desk.struck_at(300 * SECOND, over) == []
+
+
+def test_an_account_with_a_new_alert_is_struck_through_for_the_old_one() -> None:
+    desk = Desk()
+    desk.at(0, standing())
+    desk.at(5 * SECOND, standing())
+    (edited,) = desk.struck_at(66 * SECOND, replace(happened(), id="ep_later"))
+    assert [item.over for item in edited.items] == [True]
+
+
+def test_more_accounts_than_a_message_of_kafka_holds_are_several_lists() -> None:
+    desk = Desk()
+    alerts = [standing(f"{n:0>200}", arr=n) for n in range(2500)]
+    desk.at(0, *alerts)
+    told = desk.at(5 * SECOND, *alerts)
+    assert [len(notice.items) for notice in told] == [1000, 1000, 500]
+    assert len({notice.id for notice in told}) == 3
+    assert all(len(msgspec.json.encode(notice)) < MAX_MESSAGE_BYTES for notice in told)
+    more = [standing(f"more{n}") for n in range(600)]
+    desk.at(10 * MINUTE, *alerts, *more)
+    joined, begun = desk.at(10 * MINUTE + 5 * SECOND, *alerts, *more)
+    assert (joined.revision, len(joined.items), begun.revision, len(begun.items)) == (2, 1000, 1, 100)
+    assert len(desk.notices) == 4
+
+
+def test_what_waits_when_observing_ends_comes_in_one_last_list() -> None:
+    told = routes(mode="observe", observe_until=date(2026, 11, 23))
+    desk = Desk(told)
+    nine = MIDNIGHT + 9 * HOUR
+    waiting = replace(happened(), opened_at=nine - 12 * HOUR)
+    assert desk.at(nine - 11 * HOUR, waiting) == []
+    (notice,) = desk.at(nine, waiting)
+    assert notice.kind is NoticeKind.DAILY_LIST
+
+
+def test_a_process_that_was_away_in_the_morning_tells_the_list_later() -> None:
+    desk = Desk(routes(mode="observe"))
+    (notice,) = desk.at(MIDNIGHT + 13 * HOUR, replace(happened(), opened_at=MIDNIGHT - 3 * HOUR))
+    assert notice.kind is NoticeKind.DAILY_LIST
+
+
+def test_the_backup_of_somebody_on_leave_gets_the_list_and_is_told_why() -> None:
+    desk, alert = Desk(), standing()
+    stand_ins = {OWNER: "kim@example.com"}
+    desk.gathering.due([alert], {}, desk.routes, now=0, days={}, stand_ins=stand_ins)
+    (notice,) = desk.gathering.due([alert], {}, desk.routes, now=5 * SECOND, days={}, stand_ins=stand_ins)
+    assert (notice.owner, notice.delivery.target) == (OWNER, "@kim@example.com")
+    assert "dana@example.com is on leave" in str(notice_message(notice).note)
+
+
+def test_where_only_mail_is_set_up_lists_go_by_mail_and_not_again_to_strike_somebody_through() -> None:
+    desk, alerts = Desk(), [standing(), standing("orphan", owner=None)]
+    desk.gathering = Gathering(settle_ms=0, channel=ChannelName.MAIL)
+    places = {(n.delivery.channel, n.delivery.target) for n in desk.at(0, *alerts)}
+    assert places == {("mail", f"@{OWNER}"), ("mail", "lead@example.com")}
+    end = transition(Change.RESOLVED, account="acme", at=T0 + 1)
+    over = fold(alerts[0], end, position=Position(topic="risk", partition=0, offset=1)).alert
+    assert over is not None
+    (edited,) = desk.struck_at(66 * SECOND, over)
+    assert (edited.revision, edited.delivery.revision) == (2, 1)
+
+
+def test_a_list_that_is_refused_goes_to_the_next_place_until_none_is_left() -> None:
+    desk = Desk()
+    desk.gathering = Gathering(settle_ms=0)
+    (notice,) = desk.at(0, standing())
+    places = []
+    while notice.delivery.state is not DeliveryState.FAILED:
+        places.append((notice.delivery.channel, notice.delivery.target, notice.delivery.note))
+        notice = elsewhere(notice, desk.routes, error="channel_not_found", person=False)
+    assert places == [
+        ("slack", f"@{OWNER}", None),
+        ("slack", "#churn-alerts", "unreachable"),
+        ("mail", f"@{OWNER}", "unreachable"),
+        ("mail", "lead@example.com", "unreachable"),
+    ]
+
+
+def test_a_list_whose_arrival_is_doubtful_stays_so_when_it_changes() -> None:
+    desk, one, two = Desk(), standing("one"), standing("two")
+    desk.gathering = Gathering(settle_ms=0)
+    (notice,) = desk.at(0, one)
+    doubtful = replace(notice.delivery, state=DeliveryState.UNKNOWN)
+    desk.notices[notice.id] = replace(notice, delivery=doubtful)
+    (joined,) = desk.at(MINUTE, one, two)
+    assert (joined.delivery.state, joined.delivery.intended_at) == (DeliveryState.UNKNOWN, notice.created_at)
+
+
+def test_a_notice_is_let_go_a_month_after_everything_in_it_is_over() -> None:
+    desk = Desk()
+    desk.gathering = Gathering(settle_ms=0)
+    (notice,) = desk.at(0, standing())
+    over = replace(notice, items=[replace(item, over=True) for item in notice.items])
+    assert [is_past(n, now=40 * 24 * HOUR) for n in (notice, over)] == [False, True]
+    assert not is_past(over, now=24 * HOUR)
 
 
 def test_a_standing_risk_that_gets_worse_interrupts_like_any_other() -> None:
@@ -133,14 +239,14 @@ def test_while_observing_only_what_is_critical_is_told() -> None:
 def test_the_daily_list_comes_when_its_owners_day_begins() -> None:
     tokyo = Day(zone=ZoneInfo("Asia/Tokyo"), begins=time(9, 0))
     desk = Desk(routes(mode="observe"), days={OWNER.lower(): tokyo})
-    midnight_utc = 1_795_478_400_000  # 2026-11-24T00:00Z is 9:00 in Tokyo
+    midnight_utc = MIDNIGHT  # 9:00 in Tokyo
     evening = midnight_utc - 6 * HOUR
-    alert = happened("acme")
+    alert = replace(happened("acme"), opened_at=evening)
     assert desk.at(evening, alert) == []
     assert desk.at(midnight_utc - 1, alert) == []
     (notice,) = desk.at(midnight_utc, alert)
     assert (notice.kind, [item.account for item in notice.items]) == (NoticeKind.DAILY_LIST, ["acme"])
-    late = happened("late")
+    late = replace(happened("late"), opened_at=midnight_utc + HOUR)
     assert desk.at(midnight_utc + 3 * HOUR, alert, late) == []
     (second,) = desk.at(midnight_utc + 24 * HOUR, alert, late)
     assert second.id != notice.id
@@ -195,3 +301,27 @@ def test_people_are_on_leave_by_the_day() -> None:
     assert [person.is_away(date(2026, 8, day)) for day in (12, 13, 16, 17)] == [False, True, True, False]
     twice = People(people=[person, Person(email="D@example.com")])
     assert faults_of(twice) == ["d@example.com stands twice"]
+
+
+def test_a_stand_in_on_leave_has_one_too_and_nobody_stands_in_in_a_circle() -> None:
+    week = [Leave(first=date(2026, 8, 13), last=date(2026, 8, 16))]
+    people = People(
+        people=[
+            Person(email="A@example.com", backup="b@example.com", leave=week),
+            Person(email="b@example.com", backup="C@example.com", leave=week),
+            Person(email="c@example.com"),
+            Person(email="x@example.com", backup="y@example.com", leave=week),
+            Person(email="y@example.com", backup="x@example.com", leave=week),
+        ]
+    )
+    away = people.stand_ins(datetime(2026, 8, 14, 12, tzinfo=UTC))
+    assert away == {"a@example.com": "c@example.com", "b@example.com": "c@example.com"}
+    assert people.stand_ins(datetime(2026, 8, 17, 12, tzinfo=UTC)) == {}
+
+
+def test_an_alert_of_somebody_on_leave_goes_to_their_backup_with_a_note() -> None:
+    decision = decide(happened(), routes(), now=T0, stand_ins={OWNER: "kim@example.com"})
+    assert {(d.channel, d.target, d.note) for d in decision.destinations} == {
+        ("slack", "@kim@example.com", "away"),
+        ("mail", "@kim@example.com", "away"),
+    }
