@@ -101,6 +101,13 @@ def test_a_taken_port_is_named_before_anything_is_started(
     assert not (settings.data / "kafka").exists()
 
 
+def test_a_stack_in_use_is_not_held_a_second_time(settings: LocalSettings, sleeper: subprocess.Popen[bytes]) -> None:
+    remember(settings.data / "run", name="kafka", pid=sleeper.pid)
+    with pytest.raises(ServerFailed, match=r"in use by kafka; end it with CHURNWATCH_DATA=.* make down"):
+        stack.hold(settings)
+    assert sleeper.poll() is None
+
+
 def test_a_process_that_is_not_ours_is_never_ended(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
     remember(tmp_path, name="ours", pid=sleeper.pid)
     # the pid was given to somebody else since
