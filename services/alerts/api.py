@@ -12,16 +12,19 @@ from pydantic import BaseModel, ConfigDict
 from pydantic import Field as Limited
 
 from services.alerts.answer import Problem, Refused, answer
-from services.alerts.book import Book
+from services.alerts.book import Book, NoticeBook
 from services.alerts.core.alert import OPEN_STATES
 from shared.contracts.alerts import Alert, AlertState, Command, CommandKind, Verdict
 from shared.contracts.health import AccountHealth, Band
+from shared.contracts.notices import Notice, NoticeKind
 from shared.contracts.partition import partition_of
 from shared.contracts.topics import PARTITIONS
 from shared.health_store import BadCursor, Filter, HealthStore, Point, Sort
 from shared.keys import KeyRecord, Scope
 
 MOST: Final = 500
+MOST_NOTICES: Final = 50
+"""A list may have a thousand accounts."""
 INTERNAL: Final = frozenset({"positions", "forgotten", "earlier"})
 AlertView = msgspec.defstruct(
     "AlertView",
@@ -48,6 +51,13 @@ class AlertPage(msgspec.Struct, frozen=True, kw_only=True):
     """Some alerts, the last changed first, and what to pass as `cursor` for the next ones; null at the end."""
 
     alerts: list[AlertView]  # type: ignore[valid-type]  # made from Alert above
+    cursor: str | None
+
+
+class NoticePage(msgspec.Struct, frozen=True, kw_only=True):
+    """Some lists and incidents, the newest first, and what to pass as `cursor` for the next ones; null at the end."""
+
+    notices: list[Notice]
     cursor: str | None
 
 
@@ -79,6 +89,7 @@ class Api:
 
     store: HealthStore
     book: Book
+    notices: NoticeBook
     find_key: Callable[[str], KeyRecord | None]
     loaded: Callable[[], bool]
     send: Callable[[Command], Awaitable[None]]
@@ -86,14 +97,13 @@ class Api:
     new_id: Callable[[], str]
 
 
-SCHEMAS: Final = (AccountPage, AccountDetail, AlertPage, AlertView, Accepted, Problem)
+SCHEMAS: Final = (AccountPage, AccountDetail, AlertPage, AlertView, NoticePage, Accepted, Problem)
 
 
 def router(api: Api) -> APIRouter:
     """Return the routes of the API."""
     routes = APIRouter(prefix="/v1")
     reads = Depends(_allowed(api, Scope.READ))
-    acts = _allowed(api, Scope.ACT)
 
     @routes.get("/accounts", dependencies=[reads], responses=_answers(AccountPage))
     async def list_accounts(
@@ -139,6 +149,25 @@ def router(api: Api) -> APIRouter:
         """Return one alert with its reasons and deliveries."""
         return answer(_view(_alert(api, alert_id)))
 
+    @routes.get("/notices", dependencies=[reads], responses=_answers(NoticePage))
+    async def list_notices(
+        kind: NoticeKind | None = None,
+        limit: Annotated[int, Query(ge=1, le=MOST_NOTICES)] = 20,
+        cursor: Annotated[str | None, Query(max_length=200)] = None,
+    ) -> Response:
+        """List what was told that is no single account's alert: lists of an owner, and incidents."""
+        notices = api.notices.page(kind, after=_read_cursor(cursor), limit=limit)
+        following = f"{notices[-1].created_at}.{notices[-1].id}" if len(notices) == limit else None
+        return answer(NoticePage(notices=list(notices), cursor=following))
+
+    _take_commands(api, routes)
+    return routes
+
+
+def _take_commands(api: Api, routes: APIRouter) -> None:
+    """Add the routes on which people say something of an alert."""
+    acts = _allowed(api, Scope.ACT)
+
     @routes.post("/alerts/{alert_id}/ack", status_code=202, responses=_answers(Accepted, 404, 409, 413, status=202))
     async def acknowledge(
         alert_id: str,
@@ -183,8 +212,6 @@ def router(api: Api) -> APIRouter:
         )
         await api.send(command)
         return answer(Accepted(command=command.id, alert=alert.id), status=202)
-
-    return routes
 
 
 def _allowed(api: Api, scope: Scope) -> Callable[[Request], Awaitable[KeyRecord]]:

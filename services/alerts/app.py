@@ -24,15 +24,15 @@ from slack_sdk.web.async_client import AsyncWebClient
 from services.alerts.answer import Refused, install_errors
 from services.alerts.api import Api, router
 from services.alerts.body_limit import BodyLimit
-from services.alerts.book import Book
+from services.alerts.book import Book, NoticeBook
 from services.alerts.channels.buttons import Buttons
 from services.alerts.channels.channel import Channel
 from services.alerts.channels.mail import MailChannel, SmtpServer
-from services.alerts.channels.people import Person
 from services.alerts.channels.slack import TIMEOUT_S, SlackChannel, slack_session
 from services.alerts.configuration import Configuration
 from services.alerts.consumer import Intake, Names, consume
 from services.alerts.core.lists import Day
+from services.alerts.core.people import Person
 from services.alerts.core.routing import ChannelName
 from services.alerts.desk import Desk, Surroundings, read_alerts
 from services.alerts.interactions import Interactions, Seen
@@ -74,9 +74,11 @@ def build(alerts: Alerts) -> FastAPI:
     """Return the service's application; it connects when it starts."""
     told = alerts.settings
     metrics = Metrics(alerts.registry)
-    keys, book = KeyRing(told.key_pepper.get_secret_value()), Book()
+    keys, book, notice_book = KeyRing(told.key_pepper.get_secret_value()), Book(), NoticeBook()
     key_follower = Follower(told.kafka, alerts.names.keys, keys.apply)
     book_follower = Follower(told.kafka, alerts.names.alerts, book.apply)
+    notice_follower = Follower(told.kafka, alerts.names.notices, notice_book.apply)
+    followers = (key_follower, book_follower, notice_follower)
     redis = Redis.from_url(told.redis, socket_timeout=REDIS_TIMEOUT_S, socket_connect_timeout=REDIS_TIMEOUT_S)
     running: dict[str, AIOKafkaProducer] = {}
 
@@ -90,7 +92,7 @@ def build(alerts: Alerts) -> FastAPI:
 
     async def ready() -> Mapping[str, bool]:
         return {
-            "alerts": book_follower.loaded.is_set(),
+            "alerts": book_follower.loaded.is_set() and notice_follower.loaded.is_set(),
             "keys": key_follower.loaded.is_set(),
             "redis": bool(await redis.ping()),
         }
@@ -104,6 +106,7 @@ def build(alerts: Alerts) -> FastAPI:
         tasks = [
             _owned(key_follower.run(), "keys"),
             _owned(book_follower.run(), "book"),
+            _owned(notice_follower.run(), "notice book"),
             _owned(alerts.watch.beat(), "watch"),
             _owned(standing, "election"),
         ]
@@ -117,8 +120,9 @@ def build(alerts: Alerts) -> FastAPI:
     api = Api(
         store=HealthStore(redis),
         book=book,
+        notices=notice_book,
         find_key=keys.check,
-        loaded=lambda: key_follower.loaded.is_set() and book_follower.loaded.is_set(),
+        loaded=lambda: all(follower.loaded.is_set() for follower in followers),
         send=send,
         now_ms=clock.now_ms,
         new_id=lambda: f"cmd_{uuid.uuid4().hex}",

@@ -1,4 +1,4 @@
-"""Hold the alerts of all accounts as `churn.alerts.v1` tells them: what every replica reads from."""
+"""Hold alerts and notices as `churn.alerts.v1` and `churn.notices.v1` tell them: what every replica reads from."""
 
 from collections.abc import Sequence
 
@@ -8,6 +8,7 @@ from aiokafka.structs import ConsumerRecord
 
 from services.alerts.core.alert import OPEN_STATES
 from shared.contracts.alerts import Alert, AlertState
+from shared.contracts.notices import Notice, NoticeKind
 
 
 class Book:
@@ -48,4 +49,33 @@ class Book:
         ordered = sorted(wanted, key=lambda a: (-a.changed_at, a.id))
         if after is not None:
             ordered = [a for a in ordered if (-a.changed_at, a.id) > (-after[0], after[1])]
+        return ordered[:limit]
+
+
+class NoticeBook:
+    """Every notice by id. `apply` is fed by a Follower."""
+
+    def __init__(self) -> None:
+        self._notices: dict[str, Notice] = {}
+
+    def apply(self, record: ConsumerRecord[bytes | None, bytes | None]) -> None:
+        """Take one record: the newest of a notice holds, none lets go of it."""
+        if record.key is None:
+            return
+        if record.value is None:
+            self._notices.pop(record.key.decode(), None)
+            return
+        try:
+            notice = msgspec.json.decode(record.value, type=Notice)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            structlog.get_logger(__name__).error("unreadable_notice", offset=record.offset)
+            return
+        self._notices[notice.id] = notice
+
+    def page(self, kind: NoticeKind | None, *, after: tuple[int, str] | None, limit: int) -> Sequence[Notice]:
+        """Return notices of a kind (None: any), the newest first, after a (created_at, id)."""
+        wanted = (n for n in self._notices.values() if kind is None or n.kind is kind)
+        ordered = sorted(wanted, key=lambda n: (-n.created_at, n.id))
+        if after is not None:
+            ordered = [n for n in ordered if (-n.created_at, n.id) > (-after[0], after[1])]
         return ordered[:limit]

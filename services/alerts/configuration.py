@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 import msgspec
 import yaml
 
-from services.alerts.channels.people import People, faults_of
 from services.alerts.core.message import Background, Playbook
+from services.alerts.core.people import People, faults_of
 from services.alerts.core.routing import Routes, faults
 
 T = TypeVar("T")

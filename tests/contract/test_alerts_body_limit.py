@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from services.alerts.api import Api
 from services.alerts.app import http_app
 from services.alerts.body_limit import MAX_BODY_BYTES
-from services.alerts.book import Book
+from services.alerts.book import Book, NoticeBook
 from shared.contracts.alerts import Command
 from shared.health_store import HealthStore
 
@@ -30,6 +30,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
     api = Api(
         store=HealthStore(Redis()),
         book=Book(),
+        notices=NoticeBook(),
         find_key=lambda _key: None,
         loaded=lambda: True,
         send=_never,

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from services.alerts.api import Api
 from services.alerts.app import http_app
-from services.alerts.book import Book
+from services.alerts.book import Book, NoticeBook
 from services.alerts.openapi import text
 from shared.contracts.alerts import Command
 from shared.health_store import HealthStore
@@ -32,6 +32,7 @@ def described() -> str:
     api = Api(
         store=HealthStore(Redis()),
         book=Book(),
+        notices=NoticeBook(),
         find_key=lambda _key: None,
         loaded=lambda: False,
         send=_never,
@@ -57,6 +58,7 @@ def test_every_reference_leads_somewhere_and_every_route_asks_for_a_key() -> Non
         "/v1/alerts/{alert_id}",
         "/v1/alerts/{alert_id}/ack",
         "/v1/alerts/{alert_id}/verdict",
+        "/v1/notices",
     ]
 
 

@@ -16,11 +16,13 @@ from redis.asyncio import Redis
 from deploy.local.kafka import LocalKafka
 from deploy.local.server import free_port
 from lab.slack_double.press import Interactivity
-from shared import keys
+from shared import clock, keys
+from shared.contracts.alerts import Delivery, DeliveryState
 from shared.contracts.health import AccountHealth, Band
+from shared.contracts.notices import ListedAlert, Notice, NoticeKind
 from shared.contracts.partition import partition_of
 from shared.contracts.risk import Change, Severity
-from shared.contracts.topics import PARTITIONS, RISK, TOPICS
+from shared.contracts.topics import NOTICES, PARTITIONS, RISK, TOPICS
 from shared.health_store import HealthRow, HealthStore
 from shared.kafka import create_topics, producer
 from tests.support.alerting import KEY, Slack, slack_double
@@ -80,6 +82,7 @@ async def test_the_whole_life_of_an_alert(
         await keys.publish(sending, read_record)
         await keys.publish(sending, act_record)
         await sending.send_and_wait(RISK, msgspec.json.encode(transition()), key=b"acme")
+        await sending.send_and_wait(NOTICES, msgspec.json.encode(_told_list()), key=_told_list().id.encode())
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
             with process(environment, tmp_path / "log") as first:
 
@@ -124,6 +127,17 @@ async def _check_api(client: httpx.AsyncClient, redis_url: str, *, reader: str, 
     shown = (await client.get(f"/v1/alerts/{alert}", headers=read)).json()
     assert {"positions", "earlier", "forgotten"}.isdisjoint(shown)
 
+    async def noticed() -> bool:
+        answer = (await client.get("/v1/notices", params={"limit": 1}, headers=read)).json()
+        return [[item["account"] for item in notice["items"]] for notice in answer["notices"]] == [["quiet"]]
+
+    await soon(noticed)
+    found = (await client.get("/v1/notices", params={"limit": 1}, headers=read)).json()
+    after = await client.get("/v1/notices", params={"cursor": found["cursor"]}, headers=read)
+    assert after.json() == {"notices": [], "cursor": None}
+    assert (await client.get("/v1/notices", params={"kind": "incident"}, headers=read)).json()["notices"] == []
+    assert (await client.get("/v1/notices")).status_code == 401
+
     unknown = await client.get("/v1/accounts/acme", headers=read)
     assert (unknown.status_code, unknown.json()["code"]) == (503, "not_filled")
     async with Redis.from_url(redis_url) as redis:
@@ -143,6 +157,22 @@ async def _check_api(client: httpx.AsyncClient, redis_url: str, *, reader: str, 
     assert (await client.post("/v1/alerts/ep_none/ack", headers=act)).status_code == 404
     done = await client.post(f"/v1/alerts/{alert}/ack", headers=act, json={"by": "Dana"})
     assert (done.status_code, done.json()["alert"]) == (202, alert)
+
+
+def _told_list() -> Notice:
+    listed = ListedAlert(
+        alert="ep_1", account="quiet", name=None, rules=["silence"], severity="at_risk", arr=1, currency="EUR"
+    )
+    told = Delivery(channel="slack", target="@d", state=DeliveryState.DELIVERED, revision=1, delivered_revision=1)
+    return Notice(
+        id="no_1",
+        kind=NoticeKind.STANDING_LIST,
+        revision=1,
+        created_at=clock.now_ms(),
+        changed_at=clock.now_ms(),
+        delivery=told,
+        items=[listed],
+    )
 
 
 def _row() -> HealthRow:

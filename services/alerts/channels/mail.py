@@ -9,7 +9,7 @@ import aiosmtplib
 
 from services.alerts.channels.channel import Broken, Busy, ChannelProblem, Doubtful, Order, Receipt, Refused
 from services.alerts.channels.mail_message import Letter, message_id, mime
-from services.alerts.channels.people import People
+from services.alerts.core.people import People
 
 TIMEOUT_S: Final = 15.0
 BUSY_S: Final = 30.0

@@ -10,9 +10,9 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from services.alerts.channels.buttons import Buttons
 from services.alerts.channels.channel import Broken, Busy, ChannelProblem, Doubtful, Order, Receipt, Refused
-from services.alerts.channels.people import People
 from services.alerts.channels.slack_blocks import EVENT_TYPE, payload, reply
 from services.alerts.core.message import Message
+from services.alerts.core.people import People
 
 TIMEOUT_S: Final = 10
 MAX_WAIT_S: Final = 900.0
