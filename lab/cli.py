@@ -8,8 +8,10 @@ from importlib.metadata import version
 import redis.exceptions
 from cyclopts import App
 
-from lab import keys, people_command, simulate_command, stack, topics, verify, watch
+from lab import keys, simulate_command, stack, topics, verify, watch
+from lab.accounts import command as accounts
 from lab.importing.command import import_history
+from lab.people import command as people
 from lab.trouble import Trouble
 from shared.kafka import KafkaProblem, KafkaUnavailable
 
@@ -26,7 +28,8 @@ app.command(verify.verify)
 app.command(simulate_command.simulate)
 app.command(import_history, name="import")
 app.command(watch.watch)
-app.command(people_command.app)
+app.command(accounts.app)
+app.command(people.app)
 # by name: only this command waits for scikit-learn
 app.command(
     "lab.train_command:train_model", name="train", help="Fit the chance that an account churns within a horizon."

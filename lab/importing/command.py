@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Annotated, Final
 from zoneinfo import ZoneInfo
 
-import msgspec
 from cyclopts import Parameter
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from lab.feature_history import configuration
 from lab.importing import progress as kept
 from lab.importing.history import History, Survey
 from lab.importing.mapping import BadMapping, Reading, Row, mapped
@@ -21,8 +21,7 @@ from lab.importing.readers import Fault
 from lab.importing.reconstruct import points, replay
 from lab.importing.send import Ingest, Sent, chunks, send, send_days
 from lab.trouble import Trouble
-from services.scorer.config import load_bundle
-from services.scorer.core.bundle import ConfigError, compile_bundle
+from services.scorer.core.bundle import ConfigError
 from shared import clock
 from shared.contracts.events import wire_time
 from shared.settings import ServiceSettings, load
@@ -182,19 +181,13 @@ def _tell_refused(sent: Sent) -> None:
 
 def _reconstruct(found: History, *, url: str, key: str, config: Path, say: Console) -> None:
     say.print("reconstructing the health of past days")
-    published = load_bundle(config)
-    bundle = compile_bundle(published.version, _config_of(published.config))
+    bundle = configuration(config)
     now = clock.now_ms()
     days = points(replay(_good(found), bundle=bundle), bundle=bundle.version, until=now)
     ingest = Ingest(url, key=key, job=found.job())
     send_days(days, ingest)
     ingest.close()
     say.print(f"{len(days)} days of health")
-
-
-def _config_of(raw: bytes) -> dict[str, object]:
-    decoded: dict[str, object] = msgspec.json.decode(raw)
-    return decoded
 
 
 def _day(text: str) -> date:

@@ -46,8 +46,11 @@ class Table:
 
 
 @contextmanager
-def table(path: Path, *, encoding: str = "utf-8") -> Iterator[Table]:
-    """Open a file and read its columns; raises Fault, while rows are read too."""
+def table(path: Path, *, encoding: str = "utf-8", delimiter: str | None = None) -> Iterator[Table]:
+    """Open a file and read its columns; raises Fault, while rows are read too.
+
+    `delimiter` is that of a CSV; without one it is told by the file's name.
+    """
     try:
         with path.open("rb") as raw:
             head = raw.read(4)
@@ -56,7 +59,7 @@ def table(path: Path, *, encoding: str = "utf-8") -> Iterator[Table]:
                 yield _parquet(path, raw)
             else:
                 plain: IO[bytes] = _inflated(path, raw) if head[:2] == GZIP else raw
-                yield _text(path, plain, encoding=encoding)
+                yield _text(path, plain, encoding=encoding, delimiter=delimiter)
     except OSError as fault:
         raise Fault(path, fault.strerror or str(fault)) from None
 
@@ -70,7 +73,7 @@ def _inflated(path: Path, raw: IO[bytes]) -> IO[bytes]:
     return found  # type: ignore[return-value]  # a binary file all the same
 
 
-def _text(path: Path, raw: IO[bytes], *, encoding: str) -> Table:
+def _text(path: Path, raw: IO[bytes], *, encoding: str, delimiter: str | None) -> Table:
     try:
         codecs.lookup(encoding)
     except LookupError:
@@ -79,12 +82,12 @@ def _text(path: Path, raw: IO[bytes], *, encoding: str) -> Table:
     lines = _decoded(path, raw, encoding)
     if name.endswith((".jsonl", ".ndjson", ".json")):
         return _json_lines(path, lines)
-    return _csv(path, lines, is_tsv=name.endswith((".tsv", ".tab")))
+    return _csv(path, lines, delimiter=delimiter or ("\t" if name.endswith((".tsv", ".tab")) else ","))
 
 
-def _csv(path: Path, lines: Iterator[str], *, is_tsv: bool) -> Table:
+def _csv(path: Path, lines: Iterator[str], *, delimiter: str) -> Table:
     csv.field_size_limit(MOST_CELL)
-    reader = csv.reader(lines, delimiter="\t" if is_tsv else ",", strict=True)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
     header = next(_checked(path, reader), (0, None))[1]
     if not header:
         raise Fault(path, "is empty: its first line must name the columns")

@@ -43,6 +43,7 @@ class SlackDouble:
             "conversations.replies": self._replies,
             "conversations.open": self._open,
             "conversations.list": self._list,
+            "users.info": self._info,
             "users.lookupByEmail": self._lookup,
         }
 
@@ -161,9 +162,15 @@ class SlackDouble:
     def _lookup(self, said: Arguments) -> Answer:
         email = str(said.get("email", ""))
         user = self.workspace.user_of(email)
-        if user is None:
-            return _no("users_not_found")
-        return {"ok": True, "user": {"id": user, "name": email.partition("@")[0]}}
+        if user is None or user in self.workspace.deactivated:
+            return _no("users_not_found")  # like the real one: by address only those who are active are found
+        return {"ok": True, "user": {"id": user, "name": email.partition("@")[0], "deleted": False}}
+
+    def _info(self, said: Arguments) -> Answer:
+        user = str(said.get("user", ""))
+        if user not in self.workspace.email_ids():
+            return _no("user_not_found")
+        return {"ok": True, "user": {"id": user, "deleted": user in self.workspace.deactivated}}
 
     def _names(self, channel: str) -> frozenset[str]:
         return frozenset({channel, self.workspace.name_of(channel)})

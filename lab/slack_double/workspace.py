@@ -30,6 +30,7 @@ class Workspace:
     now_s: Callable[[], float]
     domains: frozenset[str] = frozenset()
     emails: dict[str, str] = field(default_factory=dict)
+    deactivated: set[str] = field(default_factory=set)
     channels: dict[str, str] = field(default_factory=dict)
     rooms: dict[str, str] = field(default_factory=dict)
     messages: dict[tuple[str, str], Said] = field(default_factory=dict)

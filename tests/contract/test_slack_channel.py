@@ -9,10 +9,10 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from lab.slack_double.faults import Fault, FaultKind
 from services.alerts.channels.channel import Broken, Busy, ChannelProblem, Doubtful, Order, Refused
-from services.alerts.channels.people import People
 from services.alerts.channels.slack import SlackChannel, slack_session
 from services.alerts.core.alert import Position, fold
 from services.alerts.core.message import message_of
+from services.alerts.core.people import People
 from tests.support.alerting import Slack, slack_double
 from tests.support.risk import CONFIG, OWNER, background, transition
 

@@ -16,9 +16,9 @@ from lab.slack_double.faults import Fault, FaultPlan
 from lab.slack_double.server import SlackDouble
 from lab.slack_double.workspace import Said, Workspace
 from services.alerts.app import Alerts, work
-from services.alerts.channels.people import People
 from services.alerts.configuration import Configuration
 from services.alerts.consumer import Names
+from services.alerts.core.people import People
 from services.alerts.core.routing import Routes
 from services.alerts.desk import read_alerts
 from services.alerts.metrics import Metrics

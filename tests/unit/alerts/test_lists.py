@@ -7,11 +7,11 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from services.alerts.channels.people import Leave, People, Person, faults_of
 from services.alerts.channels.slack_blocks import payload
 from services.alerts.core.alert import OPEN_STATES, Position, fold
 from services.alerts.core.lists import Day, Gathering, elsewhere, ended, incident, is_past, struck
 from services.alerts.core.notice_message import notice_message
+from services.alerts.core.people import Leave, People, Person, faults_of
 from services.alerts.core.routing import ChannelName, Routes, Why, decide
 from shared.contracts.alerts import Alert, DeliveryState
 from shared.contracts.health import Attributes

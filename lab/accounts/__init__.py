@@ -1,0 +1,1 @@
+"""What is known of customers beside their events: brought in from other systems, and checked."""

@@ -1,0 +1,1 @@
+"""Check who looks after accounts against Slack."""
