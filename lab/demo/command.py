@@ -151,7 +151,7 @@ async def _judge(play: Play, show: Show, running: Sequence[asyncio.Task[None]], 
     """Let everything come to rest, say which promises were kept, and return the exit code."""
     await _stop(running)
     await play.traffic.settle()
-    await story.settled(play, show)
+    await story.settled(show)
     promises = judged(play, show.seen)
     leavers = show.leavers
     console.print("\n[bold]What was promised[/bold]")

@@ -24,12 +24,12 @@ async def tell(play: Play, show: Show) -> None:
     await _crash(play, show)
 
 
-async def settled(play: Play, show: Show) -> None:
-    """Return when what was sent is in the log and scored, or takes too long."""
+async def settled(show: Show) -> None:
+    """Return when everything in the log is scored, with that moment as what was seen; or when it takes too long."""
 
     def even() -> bool:
         counts = show.seen.counts
-        return counts is not None and counts.events >= play.sent and sum(counts.fates.values()) == counts.log
+        return counts is not None and sum(counts.fates.values()) == counts.log
 
     await until(even, show, within_s=SETTLE_S)
 

@@ -12,6 +12,7 @@ from deploy.local import server, stack
 from deploy.local.processes import Started, began, end, remember, remembered, running
 from deploy.local.server import ServerFailed, free_port, port_is_open
 from deploy.local.settings import LocalSettings
+from shared.contracts.topics import TOPICS
 from tests.support.waiting import eventually
 
 
@@ -53,7 +54,7 @@ def test_the_stack_starts_once_and_leaves_nothing_behind(
     stack.up(settings)
     first = {process.name: process.pid for process in running(settings.data / "run")}
     assert set(first) == {"kafka", "redis", "page"}
-    assert "created 13 topics" in capsys.readouterr().out
+    assert f"created {len(TOPICS)} topics" in capsys.readouterr().out
 
     stack.up(settings)
     assert {process.name: process.pid for process in running(settings.data / "run")} == first
