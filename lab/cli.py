@@ -12,6 +12,7 @@ from lab import keys, simulate_command, stack, topics, verify, watch
 from lab.accounts import command as accounts
 from lab.importing.command import import_history
 from lab.people import command as people
+from lab.sources import command as sources
 from lab.trouble import Trouble
 from shared.kafka import KafkaProblem, KafkaUnavailable
 
@@ -30,6 +31,7 @@ app.command(import_history, name="import")
 app.command(watch.watch)
 app.command(accounts.app)
 app.command(people.app)
+app.command(sources.app)
 # by name: only this command waits for scikit-learn
 app.command(
     "lab.train_command:train_model", name="train", help="Fit the chance that an account churns within a horizon."
