@@ -1,16 +1,15 @@
 """`churnwatch watch`: see what becomes of the events a key sends, and how their accounts stand."""
 
-import asyncio
+import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import aiohttp
-
-from lab.trouble import Trouble
+from lab.service import INGEST_URL, Away, Service
 
 POLL_S: Final = 1.0
-TIMEOUT_S: Final = 5.0
+PATH: Final = "/v1/events/recent"
 MARK: Final[Mapping[str, str]] = {
     "applied": "✓",
     "accepted": "·",
@@ -21,7 +20,7 @@ MARK: Final[Mapping[str, str]] = {
 }
 
 
-async def watch(*, key: str, url: str = "http://127.0.0.1:8801", once: bool = False) -> None:
+def watch(*, key: str, url: str = INGEST_URL, once: bool = False) -> None:
     """Show the last events sent with a key, each with its fate and what to do about it, and go on until Ctrl-C.
 
     Parameters
@@ -33,21 +32,32 @@ async def watch(*, key: str, url: str = "http://127.0.0.1:8801", once: bool = Fa
     once
         Show what there is and end.
     """
-    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+    ingest = Service(url, key=key)
     shown: dict[str, str] = {}
     standing: dict[str, str] = {}
-    async with aiohttp.ClientSession(timeout=timeout) as session:
+    first = ingest.get(PATH)
+    print(f"source {first['source']}: the last {len(first['events'])} events", flush=True)
+    if not first["events"]:
+        print("nothing was sent with this key yet; `churnwatch key create` shows code to paste", flush=True)
+    found: Mapping[str, Any] | None = first
+    with suppress(KeyboardInterrupt):
         while True:
-            found = await _recent(session, url, key=key)
-            if not shown:
-                print(f"source {found['source']}: the last {len(found['events'])} events")
-            for line in news(found, shown=shown, standing=standing):
+            for line in news(found, shown=shown, standing=standing) if found else ():
                 print(line, flush=True)
             if once:
-                if not found["events"]:
-                    print("nothing was sent with this key yet; `churnwatch key create` shows code to paste")
                 return
-            await asyncio.sleep(POLL_S)
+            time.sleep(POLL_S)
+            found = _again(ingest, was_there=found is not None)
+
+
+def _again(ingest: Service, *, was_there: bool) -> Mapping[str, Any] | None:
+    """Return what is new, None while the ingest is away: that is said once, and it may come back."""
+    try:
+        return ingest.get(PATH)
+    except Away as away:
+        if was_there:
+            print(f"{away}; waiting for it", flush=True)
+        return None
 
 
 def news(found: Mapping[str, Any], *, shown: dict[str, str], standing: dict[str, str]) -> Iterable[str]:
@@ -56,6 +66,8 @@ def news(found: Mapping[str, Any], *, shown: dict[str, str], standing: dict[str,
         if shown.get(event["id"]) != event["fate"]:
             shown[event["id"]] = event["fate"]
             yield event_line(event)
+    for gone in shown.keys() - {event["id"] for event in found["events"]}:
+        del shown[gone]
     for account in found["accounts"]:
         line = account_line(account)
         if standing.get(account["account"]) != line:
@@ -84,15 +96,3 @@ def account_line(account: Mapping[str, Any]) -> str:
         active = f"{account['active_days']} of {account['active_days_needed']} active days"
         return f"account {name}: unknown: {days}, {active}"
     return f"account {name}: {band} {account['health'] // 1000}"
-
-
-async def _recent(session: aiohttp.ClientSession, url: str, *, key: str) -> Mapping[str, Any]:
-    try:
-        async with session.get(f"{url}/v1/events/recent", headers={"Authorization": f"Bearer {key}"}) as answer:
-            said: Mapping[str, Any] = await answer.json(content_type=None)
-            if answer.status == 200:
-                return said
-            raise Trouble(f"{url} answers {answer.status}: {said.get('message', '')}")
-    except (aiohttp.ClientError, TimeoutError, ValueError) as fault:
-        why = str(fault) or type(fault).__name__
-        raise Trouble(f"no ingest answers at {url}: {why}; is it up? --url says where") from None

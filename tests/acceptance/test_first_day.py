@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -109,7 +110,36 @@ def test_a_test_key_shows_and_keeps_nothing(stack: Stack) -> None:
 def test_a_wrong_key_and_an_ingest_that_is_not_there_are_one_line_each(stack: Stack) -> None:
     wrong = stack.churnwatch("watch", "--key", "ck_1_2", "--url", stack.ingest, "--once")
     assert (wrong.returncode, wrong.stderr.count("\n")) == (1, 1)
-    assert "unknown or revoked" in wrong.stderr
+    assert "does not know this key" in wrong.stderr
     away = stack.churnwatch("watch", "--key", "ck_1_2", "--url", "http://127.0.0.1:9", "--once")
     assert (away.returncode, away.stderr.count("\n")) == (1, 1)
-    assert "--url says where" in away.stderr
+    assert "give its address with --url" in away.stderr
+
+
+def test_watching_goes_on_over_a_restart_of_the_ingest_until_ctrl_c(stack: Stack, tmp_path: Path) -> None:
+    key, said = stack.new_key("patient"), tmp_path / "said"
+
+    def send(message: str) -> None:
+        event = {"type": "track", "event": message, "messageId": message, "userId": "u", "context": {"groupId": "long"}}
+        assert httpx.post(f"{stack.ingest}/v1/batch", json={"batch": [event]}, auth=(key, "")).status_code == 200
+
+    with said.open("w") as out:
+        command = [sys.executable, "-m", "lab.cli", "watch", "--key", key, "--url", stack.ingest]
+        watching = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=out)
+    try:
+        eventually(lambda: "nothing was sent with this key yet" in said.read_text())
+        send("Before")
+        eventually(lambda: "✓ applied        usage Before  long" in said.read_text())
+        stack.stop("ingest")
+        eventually(lambda: "waiting for it" in said.read_text())
+        stack.start("ingest")
+        send("After")
+        eventually(lambda: "✓ applied        usage After  long" in said.read_text())
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(timeout=20) == 0
+    finally:
+        watching.kill()
+        watching.wait()
+    whole = said.read_text()
+    assert "Traceback" not in whole
+    assert (whole.count("the last 0 events"), whole.count("waiting for it"), whole.count("applied")) == (1, 1, 2)
