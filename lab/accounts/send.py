@@ -12,6 +12,8 @@ from lab.service import Service
 
 A_REQUEST: Final = 500
 PATIENCE_S: Final = 120.0
+FIRST_PATIENCE_S: Final = 5.0
+"""For the first request: an ingest that never was there is said soon."""
 HOUR_MS: Final = 3_600_000
 
 
@@ -30,7 +32,7 @@ def send(changes: Sequence[Change], ingest: Service, *, now_ms: int, after: Call
     for first in range(0, len(changes), A_REQUEST):
         part = changes[first : first + A_REQUEST]
         body = msgspec.json.encode({"batch": [call(change, now_ms=now_ms) for change in part]})
-        answer = ingest.post("/v1/batch", body, patience_s=PATIENCE_S)
+        answer = ingest.post("/v1/batch", body, patience_s=PATIENCE_S if first else FIRST_PATIENCE_S)
         sent.accounts += len(part)
         sent.is_test = answer.get("mode") == "test"
         sent.refused += answer.get("rejected") or []
