@@ -10,13 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
-from services.scorer.core.batch import Batch
+from lab.lines import batch_of_lines
 from services.scorer.core.bundle import FEATURES, CompiledBundle, bundle_of, compile_bundle
 from services.scorer.core.features import MISSING, features_at
 from services.scorer.core.known import Known
 from services.scorer.core.step import Partition, step
 from shared.contracts.events import parse_time
-from shared.contracts.topics import EVENTS
 
 DAY = 86_400_000
 ROWS_A_BATCH = 5000
@@ -95,20 +94,7 @@ def _some(file: Iterable[bytes]) -> Iterator[bytes]:
 def _fold(state: Partition, lines: Sequence[bytes], *, times: npt.NDArray[np.int64]) -> None:
     if not lines:
         return
-    lengths = np.array([len(line) for line in lines], np.int64)
-    nothing = np.full(len(lines), -1, np.int64)
-    batch = Batch(
-        topic=EVENTS,
-        partition=0,
-        generation=0,
-        data=b"".join(lines),
-        offsets=np.arange(state.position, state.position + len(lines), dtype=np.int64),
-        timestamps=times,
-        key_start=nothing,
-        key_length=nothing,
-        value_start=np.cumsum(lengths) - lengths,
-        value_length=lengths,
-    )
+    batch = batch_of_lines(lines, first=state.position, times=times)
     step(state, batch, known_at=lambda _offset, _partition: Known())
 
 

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from lab.importing.mapping import Row
-from services.scorer.core.batch import Batch
+from lab.lines import batch_of_lines
 from services.scorer.core.bundle import CompiledBundle
 from services.scorer.core.known import Known
 from services.scorer.core.publish import HealthRow
@@ -16,7 +16,6 @@ from services.scorer.core.step import Outputs, Partition, step
 from shared.contracts.events import Kind, source_of, tick_record, type_of, wire_time
 from shared.contracts.health import Band
 from shared.contracts.risk import Transition
-from shared.contracts.topics import EVENTS
 
 DAY: Final = 86_400_000
 SHOWN_DAYS: Final = 91
@@ -122,20 +121,7 @@ class _Lines:
 
 
 def _fold(state: Partition, records: Sequence[bytes], *, at: int, bundle: CompiledBundle) -> Outputs:
-    lengths = np.array([len(record) for record in records], np.int64)
-    nothing = np.full(len(records), -1, np.int64)
-    batch = Batch(
-        topic=EVENTS,
-        partition=0,
-        generation=0,
-        data=b"".join(records),
-        offsets=np.arange(state.position, state.position + len(records), dtype=np.int64),
-        timestamps=np.full(len(records), at, np.int64),
-        key_start=nothing,
-        key_length=nothing,
-        value_start=np.cumsum(lengths) - lengths,
-        value_length=lengths,
-    )
+    batch = batch_of_lines(records, first=state.position, times=np.full(len(records), at, np.int64))
     return step(state, batch, known_at=lambda _offset, _partition: Known(bundle=bundle))
 
 
