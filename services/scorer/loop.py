@@ -11,17 +11,18 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, NoReturn
+from typing import Any, Final, Generic, Literal, NoReturn
 
 import structlog
 
 from services.scorer import metrics
-from services.scorer.checkpoint import Activity, Cycles, Loaded
+from services.scorer.checkpoint import ActivityLog, Cycles, Loaded, load
 from services.scorer.context import Context, named_context
 from services.scorer.core.batch import Batch
 from services.scorer.core.fates import Fate
 from services.scorer.core.publish import GENERATION, HealthRow
-from services.scorer.core.step import LONGEST_HOLD, Outputs, Partition, last_healths, step
+from services.scorer.core.step import LONGEST_HOLD, Outputs
+from services.scorer.cores import Core, S
 from services.scorer.eventlog import EventLog
 from services.scorer.fence import Exit, Fence, end_process
 from services.scorer.guard import Watch
@@ -35,54 +36,43 @@ from shared.health_store import HealthStore
 RELEASE_TIMEOUT_S: Final = 5.0
 MIRROR_TIMEOUT_S: Final = 1.0
 
-Step = Callable[..., Outputs]
-"""`core.step.step`, or what a test puts in its place."""
-
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Owned:
+class Owned(Generic[S]):
     """A partition that is ours: its state, and the tasks that serve it."""
 
-    state: Partition
+    state: S
     lane: Lane
-    cycles: Cycles
+    cycles: Cycles[S]
     mirror: Mirror
     tasks: list[asyncio.Task[None]]
     reported: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ready:
+class Ready(Generic[S]):
     """The state of a partition and where it came from; what is kept is usable while nobody else wrote a checkpoint.
 
     `unwritten` is what Redis had not got when the state was given up.
     """
 
     source: Literal["kept", "checkpoint", "log"]
-    state: Partition
-    loaded: Loaded
+    state: S
+    loaded: Loaded[S]
     unwritten: Sequence[HealthRow] = ()
 
 
-@dataclass(slots=True, kw_only=True)
-class Shape:
-    """What partitions are made with."""
-
-    partitions: int
-    seed: int
-    cycle_s: float
-
-
 @dataclass(kw_only=True)
-class Loop:
+class Loop(Generic[S]):
     """The effect loop of one process."""
 
-    shape: Shape
+    core: Core[S]
+    cycle_s: float
     context: Context
     events: EventLog
-    activity: Activity
+    activity: ActivityLog
     outputs: KafkaOutputs
     store: HealthStore
     now_ms: Callable[[], int]
@@ -91,11 +81,10 @@ class Loop:
     recents: Recents
     bring_back: Callable[[int], Awaitable[None]]
     """Write the history of a partition's accounts into Redis again."""
-    step: Step = step
     end: Callable[..., NoReturn] = end_process
     fence: Fence = field(init=False)
-    _owned: dict[int, Owned] = field(default_factory=dict)
-    _kept: dict[int, Ready] = field(default_factory=dict)
+    _owned: dict[int, Owned[S]] = field(default_factory=dict)
+    _kept: dict[int, Ready[S]] = field(default_factory=dict)
     _loading: dict[int, float] = field(default_factory=dict)
     _expected: frozenset[int] | None = None
     _guarded: frozenset[str] = frozenset()
@@ -114,7 +103,7 @@ class Loop:
         """Whether the state of every partition assigned is there."""
         return self._expected is not None and self._expected <= self._owned.keys()
 
-    def states(self) -> Mapping[int, Partition]:
+    def states(self) -> Mapping[int, S]:
         """Return the state of every partition that is ours, by number."""
         return {partition: owned.state for partition, owned in self._owned.items()}
 
@@ -133,7 +122,7 @@ class Loop:
         # from here to the lane nothing may wait: a state ahead of its outputs must not be given up
         began = time.perf_counter()
         ticks = owned.state.counts[Fate.TICK]
-        outputs = self.step(owned.state, batch, known_at=self.context.known_at)
+        outputs = self.core.step(owned.state, batch, known_at=self.context.known_at)
         phase = "tick" if owned.state.counts[Fate.TICK] > ticks else "fold"
         metrics.STEP.labels(phase).observe(time.perf_counter() - began)
         self._report(owned)
@@ -232,7 +221,7 @@ class Loop:
                 metrics.GUARDS.labels(guard.state).inc()
                 log.warning("source_guard", source=guard.source, state=guard.state, accounts=guard.accounts)
 
-    def _held(self, states: Mapping[int, Partition], *, now: int) -> Mapping[str, Guard]:
+    def _held(self, states: Mapping[int, S], *, now: int) -> Mapping[str, Guard]:
         """Return the guards in force in some of our partitions, by source, and show them."""
         known = [self.context.known_at(self.context.offset, partition).guards for partition in states]
         guards = {source: guard for some in known for source, guard in some.items() if guard.state is GuardState.HELD}
@@ -266,31 +255,28 @@ class Loop:
         if not task.cancelled() and (fault := task.exception()) is not None:
             self.fail(fault)
 
-    async def _write_all(self, owned: Owned) -> bool:
-        for rows in last_healths(owned.state):
+    async def _write_all(self, owned: Owned[S]) -> bool:
+        for rows in self.core.last_healths(owned.state):
             owned.mirror.put(rows)
             if not await owned.mirror.until_written(owned.state.position):
                 return False
         return True
 
-    async def _take_kept(self, partition: int) -> Ready | None:
+    async def _take_kept(self, partition: int) -> Ready[S] | None:
         kept = self._kept.pop(partition, None)
         if kept is None or await self.activity.end(partition) != kept.loaded.end:
             return None
         return kept
 
-    async def _load(self, partition: int) -> Ready:
-        shape = self.shape
-        loaded = await self.activity.load(
-            partition, partitions=shape.partitions, seed=shape.seed, progress=lambda: self._progress(partition)
-        )
+    async def _load(self, partition: int) -> Ready[S]:
+        loaded = await load(self.activity, self.core, partition=partition, progress=lambda: self._progress(partition))
         if loaded.state is not None:
             return Ready(source="checkpoint", state=loaded.state, loaded=loaded)
-        state = Partition.empty(partition=partition, partitions=shape.partitions, seed=shape.seed)
+        state = self.core.empty(partition)
         state.position = await self.events.first_start(partition)
         return Ready(source="log", state=state, loaded=loaded)
 
-    def _own(self, partition: int, found: Ready) -> None:
+    def _own(self, partition: int, found: Ready[S]) -> None:
         state, mirror = found.state, Mirror(self.store)
         mirror.put(found.unwritten)
         lane = Lane(lambda decided: self._perform(decided, mirror), position=state.position)
@@ -301,10 +287,11 @@ class Loop:
 
         cycles = Cycles(
             self.activity,
+            self.core,
             state,
             loaded=found.loaded,
             durable=durable,
-            cycle_s=self.shape.cycle_s,
+            cycle_s=self.cycle_s,
         )
         tasks = [
             self.start(work, f"{name}-{partition}")
@@ -324,7 +311,7 @@ class Loop:
         age_ms = self.now_ms() - int(decided.batch.timestamps[0])
         metrics.EVENT_AGE.observe(max(0, age_ms) / 1000)
 
-    def _report(self, owned: Owned) -> None:
+    def _report(self, owned: Owned[S]) -> None:
         for fate, count in owned.state.counts.items():
             metrics.RECORDS.labels(fate).inc(count - owned.reported.get(fate, 0))
             owned.reported[fate] = count

@@ -7,15 +7,15 @@ from contextlib import asynccontextmanager
 import pytest
 
 from services.scorer import loop as loop_module
-from services.scorer.checkpoint import Loaded
+from services.scorer.checkpoint import Records
 from services.scorer.core.batch import Batch
 from services.scorer.core.known import Known
 from services.scorer.core.step import Outputs, Partition
 from services.scorer.fence import Exit
 from services.scorer.guard import Patience, Watch
-from services.scorer.loop import Loop, Shape
+from services.scorer.loop import Loop
 from services.scorer.recent import Recents
-from tests.support.fake_core import as_any, batch, fake_step
+from tests.support.fake_core import FakeCore, as_any, batch, fake_step
 
 
 @pytest.fixture(autouse=True)
@@ -60,10 +60,10 @@ class World:
         assert partition == 0
         return self.checkpoint_end
 
-    async def load(self, partition: int, **_options: object) -> Loaded:
+    async def read(self, partition: int, **_options: object) -> tuple[Records, int]:
         self.loads += 1
         assert partition == 0
-        return Loaded(state=None, end=self.checkpoint_end)
+        return [], self.checkpoint_end
 
     # EventLog
     async def first_start(self, partition: int) -> int:
@@ -94,9 +94,10 @@ async def _nothing(partition: int) -> None:
 
 
 @asynccontextmanager
-async def looping(world: World) -> AsyncIterator[Loop]:
+async def looping(world: World) -> AsyncIterator[Loop[Partition]]:
     loop = Loop(
-        shape=Shape(partitions=1, seed=0, cycle_s=1000),
+        core=as_any(FakeCore()),
+        cycle_s=1000,
         context=as_any(world),
         events=as_any(world),
         activity=as_any(world),
@@ -107,7 +108,6 @@ async def looping(world: World) -> AsyncIterator[Loop]:
         bring_back=_nothing,
         recents=Recents(lambda _source, _fates: None, now_ms=lambda: 0),
         watch=Watch(Patience(window_ms=60, after_ms=1000, catch_up_ms=300, fewest_accounts=0)),
-        step=fake_step,
         end=as_any(world.end_process),
     )
     yield loop
@@ -115,7 +115,7 @@ async def looping(world: World) -> AsyncIterator[Loop]:
     await loop.release()
 
 
-async def process(loop: Loop, world: World, given: Batch) -> None:
+async def process(loop: Loop[Partition], world: World, given: Batch) -> None:
     last = int(given.offsets[-1])
     await loop.process(given, acknowledge=lambda: world.acknowledged.append(last))
 
@@ -231,9 +231,9 @@ async def test_a_fold_that_raises_is_not_acknowledged() -> None:
         raise ZeroDivisionError
 
     async with looping(world) as loop:
-        loop.step = broken
+        as_any(loop.core).step = broken
         await loop.take(0)
         with pytest.raises(ZeroDivisionError):
             await process(loop, world, batch(0, b"x"))
-        loop.step = fake_step
+        as_any(loop.core).step = fake_step
         assert world.acknowledged == []
