@@ -74,7 +74,7 @@ _PUBLISH: Final = "services.ingest.publish:KafkaPublisher.publish"
 POINTS: Final[Mapping[str, Point]] = {
     **_of(
         "scorer",
-        loaded_before_taken=("services.scorer.checkpoint:Activity.load", When.AFTER, 6),
+        read_before_taken=("services.scorer.checkpoint:Activity.read", When.AFTER, 6),
         taken=("services.scorer.loop:Loop.take", When.AFTER, 6),
         folded_before_outputs=("services.scorer.lane:Lane.put", When.AFTER, 40),
         before_outputs=(_SEND, When.BEFORE, 40),
