@@ -174,6 +174,7 @@ class Loop(Generic[S]):
         )
         for partition, owned in released.items():
             await _cancel(owned.tasks)
+            owned.mirror.close()
             await owned.lane.close()
             if owned.lane.durable >= owned.state.position:
                 loaded = Loaded(state=owned.state, end=owned.cycles.end, first=owned.cycles.first)
