@@ -21,8 +21,8 @@ from typing import Final
 
 import msgspec
 
-from shared.contracts.topics import EVENTS, PARTITIONS
-from shared.kafka import read_to_end
+from shared.contracts.topics import EVENTS, PARTITIONS, Topic
+from shared.kafka import create_topics, read_to_end
 from tests.faults.control.plain import CHANGELOG, NAME
 from tests.faults.real import ledger as ledgers
 from tests.faults.real.deployment import Deployment
@@ -32,7 +32,8 @@ from tests.faults.real.run import say
 from tests.faults.real.supervisor import Service
 from tests.faults.real.traffic import Traffic
 
-SCORED_WITHIN_S: Final = 120.0
+SCORED_WITHIN_S: Final = 60.0
+MOST_HANGS: Final = 20
 SETTLED_S: Final = 5.0
 """Its changelog follows within seconds of a commit."""
 PAUSE_S: Final = (4.0, 14.0)
@@ -48,6 +49,8 @@ class Found:
 
     kills: int
     pauses: int
+    hangs: int
+    """How often it stood still after a kill until it was started again."""
     accepted: int
     accepted_but_not_in_log: int
     in_log: int
@@ -60,6 +63,15 @@ class Found:
     """Events sent again after a lost answer, and counted again: it knows no ids."""
 
 
+@dataclass(slots=True, kw_only=True)
+class Disturbed:
+    """What was done to it: kills, of them while the broker was suspended, and what it could not get over."""
+
+    kills: int = 0
+    pauses: int = 0
+    hangs: int = 0
+
+
 class _Event(msgspec.Struct):
     subject: str
     id: str
@@ -70,6 +82,7 @@ async def control(*, minutes: float, seed: int, folder: Path) -> Found:
     deployment = Deployment(folder=folder)
     try:
         await deployment.start(services=("ingest",))
+        await create_topics(deployment.bootstrap, [Topic(name=CHANGELOG, partitions=PARTITIONS, compacted=True)])
         plain = Service(
             name=NAME,
             module="tests.faults.control.plain",
@@ -78,17 +91,16 @@ async def control(*, minutes: float, seed: int, folder: Path) -> Found:
         )
         deployment.services[NAME] = plain
         plain.start()
-        pauses = await _disturb(deployment, plain, minutes=minutes, seed=seed)
+        disturbed = await _disturb(deployment, plain, minutes=minutes, seed=seed)
         await asyncio.sleep(SETTLED_S)
         await plain.stop()
-        kills = sum(end.code == -signal.SIGKILL for end in plain.ended)
-        return await _found(deployment, folder / "ledger.jsonl", kills=kills, pauses=pauses)
+        return await _found(deployment, folder / "ledger.jsonl", disturbed)
     finally:
         await deployment.end()
 
 
-async def _disturb(deployment: Deployment, plain: Service, *, minutes: float, seed: int) -> int:
-    """Let events flow and kill; return how often the broker was suspended with a kill in it."""
+async def _disturb(deployment: Deployment, plain: Service, *, minutes: float, seed: int) -> Disturbed:
+    """Let events flow and kill."""
     chance = random.Random(seed)
     ledger = Ledger(deployment.folder / "ledger.jsonl")
     traffic = Traffic(
@@ -102,15 +114,16 @@ async def _disturb(deployment: Deployment, plain: Service, *, minutes: float, se
     )
     progress = Progress(bootstrap=deployment.bootstrap, readers={EVENTS: NAME})
     flowing = asyncio.create_task(traffic.run(), name="traffic")
-    pauses, until_s = 0, time.monotonic() + minutes * 60
+    done, until_s = Disturbed(), time.monotonic() + minutes * 60
     while time.monotonic() < until_s:
-        await _scored(progress)
+        await _scored(progress, plain, done)
         await asyncio.sleep(chance.uniform(0.5, 3.0))
+        done.kills += 1
         if chance.random() < 0.5:
             say("kill -9")
             plain.kill()
             continue
-        pauses += 1
+        done.pauses += 1
         pause_s = chance.uniform(*PAUSE_S)
         say(f"broker suspended for {pause_s:.1f} s, kill -9 in it")
         deployment.signal_kafka(signal.SIGSTOP)
@@ -121,24 +134,30 @@ async def _disturb(deployment: Deployment, plain: Service, *, minutes: float, se
     traffic.stop()
     await flowing
     ledger.close()
-    await _scored(progress)
+    await _scored(progress, plain, done)
     await progress.close()
-    return pauses
+    return done
 
 
-async def _scored(progress: Progress) -> None:
-    if await progress.until_reached(within_s=SCORED_WITHIN_S) is None:
-        raise RuntimeError(f"the plain scorer did not read the log within {SCORED_WITHIN_S:g} s")
+async def _scored(progress: Progress, plain: Service, done: Disturbed) -> None:
+    """Return when it has read the log; where it stands still it is started again, as somebody on call would."""
+    while await progress.until_reached(within_s=SCORED_WITHIN_S) is None:
+        done.hangs += 1
+        say(f"nothing read for {SCORED_WITHIN_S:g} s: started again")
+        if done.hangs > MOST_HANGS:
+            raise RuntimeError(f"the plain scorer does not read the log: see {plain.log}")
+        plain.kill()
 
 
-async def _found(deployment: Deployment, ledger: Path, *, kills: int, pauses: int) -> Found:
+async def _found(deployment: Deployment, ledger: Path, disturbed: Disturbed) -> Found:
     account = ledgers.read(ledger)
     truth, ids = await _log(deployment.bootstrap)
     said = await _changelog(deployment.bootstrap)
     off = {place: said.get(place, 0) - truth.get(place, 0) for place in {*truth, *said}}
     return Found(
-        kills=kills,
-        pauses=pauses,
+        kills=disturbed.kills,
+        pauses=disturbed.pauses,
+        hangs=disturbed.hangs,
         accepted=len(account.of(Answer.ACCEPTED)),
         accepted_but_not_in_log=len(account.of(Answer.ACCEPTED) - ids.keys()),
         in_log=sum(truth.values()),
@@ -183,6 +202,7 @@ def table(found: Found, ours: Mapping[str, int] | None) -> str:
         ("lost by the scorer", found.lost, None),
         ("counted twice by the scorer", found.doubled, None),
         ("repeated by senders and counted again", found.repeats_counted, None),
+        ("stood still until started again", found.hangs, None),
         ("accounts", found.accounts, "accounts"),
         ("accounts wrong", found.accounts_wrong, "differences"),
     ]

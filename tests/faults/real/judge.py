@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from lab import oracle
 from lab.live import Live, read_contexts, read_partition
@@ -18,9 +19,11 @@ from shared.contracts.events import MOVED_HEADER, TICK_TYPE
 from shared.contracts.health import AccountHealth
 from shared.contracts.risk import Transition
 from shared.contracts.topics import DEAD_LETTERS, EVENTS, RISK, SCORES
+from shared.health_store import HealthStore
 from shared.kafka import read_to_end
 
 STAGE: Final = b"scorer"
+ASK_S: Final = 2.0
 
 Snapshot = Mapping[str, bytes]
 """What Redis held of each account, as its bytes."""
@@ -52,6 +55,17 @@ async def snapshot(redis_url: str) -> Snapshot:
     try:
         keys = [key async for key in client.scan_iter(match="churn:health:*", count=1000)]
         return {key.decode().removeprefix("churn:health:"): await client.hget(key, "p") or b"" for key in keys}  # type: ignore[misc]  # redis-py's types
+    finally:
+        await client.aclose()
+
+
+async def filled(redis_url: str) -> int:
+    """Return of how many partitions Redis holds every account, 0 when it does not answer."""
+    client = Redis.from_url(redis_url, socket_timeout=ASK_S)
+    try:
+        return len(await HealthStore(client).filled())
+    except RedisError:
+        return 0
     finally:
         await client.aclose()
 

@@ -18,7 +18,7 @@ from tests.faults.real import messages
 from tests.faults.real.deployment import STEADY, Deployment
 from tests.faults.real.disk import Disk
 from tests.faults.real.faults import Faults
-from tests.faults.real.judge import Judged, Snapshot, judge, snapshot
+from tests.faults.real.judge import Judged, Snapshot, filled, judge, snapshot
 from tests.faults.real.ledger import Answer, Ledger
 from tests.faults.real.nemesis import Fault, Injection, draw
 from tests.faults.real.progress import NoAnswer, Progress, reached
@@ -149,12 +149,14 @@ class Run:
         say(f"{injection.label} {injection.point or ''} ({injection.for_s:g} s): {told}")
 
     async def _recovered(self) -> float | None:
-        """Return how long it took until everything in the log was scored, heard and the ingest ready again."""
+        """Return how long it took until all in the log was scored and heard, Redis whole and the ingest ready again."""
         began = time.monotonic()
         if await self.progress.until_reached(within_s=RECOVERED_WITHIN_S) is None:
             return None
-        ready = await until(lambda: self.deployment.is_ready("ingest"), within_s=RECOVERED_WITHIN_S, poll_s=0.2)
-        return time.monotonic() - began if ready else None
+        for holds in (self._is_filled, lambda: self.deployment.is_ready("ingest")):
+            if not await until(holds, within_s=RECOVERED_WITHIN_S, poll_s=0.2):
+                return None
+        return time.monotonic() - began
 
     def _heal(self) -> None:
         for link in self.deployment.links.values():
@@ -197,7 +199,10 @@ class Run:
         waiting = sum(found.get("churn_scorer_redis_waiting_accounts", 1) for found in scorers)
         untold = sum(found.get('churn_alerts_deliveries_waiting{channel="slack"}', 1) for found in alerts)
         active = sum(found.get("churn_alerts_active", 0) for found in alerts)
-        return (owned, waiting, untold, active) == (PARTITIONS, 0, 0, 1)
+        return (owned, waiting, untold, active) == (PARTITIONS, 0, 0, 1) and await self._is_filled()
+
+    async def _is_filled(self) -> bool:
+        return await filled(self.deployment.redis.url) == PARTITIONS
 
     async def _check_live_fates(self) -> None:
         """Compare the fates that the running scorers count with the log ends."""
