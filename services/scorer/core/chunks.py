@@ -10,6 +10,7 @@ A record is one kind byte, a CRC-32 (4 bytes, big-endian) of the rest, and Messa
 
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
 from typing import Any, Final, Literal
 
 import msgspec
@@ -19,8 +20,9 @@ from services.scorer.core.activity import FIRST_FEATURE, Activity, pairs_of
 from services.scorer.core.bundle import CompiledBundle, compile_bundle
 from services.scorer.core.imports import NO_JOB
 from services.scorer.core.rules import Episodes
+from services.scorer.core.seen import Segment
 from services.scorer.core.step import Partition
-from services.scorer.core.table import Columns, Ints
+from services.scorer.core.table import Columns, HashTable, Ints
 
 SCHEMA: Final = 2
 ACCOUNTS_A_CHUNK: Final = 512
@@ -81,7 +83,10 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
     clock: int | None
     pending: bool
     counts: dict[str, int]
-    hours: list[tuple[int, int]]
+    hours: list[tuple[int, int]] = []
+    """Schema 2 and before: arrival hours and the offset at which each began, in place of segments."""
+    hour: int = -1
+    segments: list[Segment] = []
     bundle: bytes | None
     bundle_version: str | None
     rules: list[str]
@@ -118,7 +123,8 @@ class Cycle:
             clock=state.clock,
             pending=state.pending,
             counts=dict(state.counts),
-            hours=list(state.seen.hours),
+            hour=state.seen.hour,
+            segments=list(state.seen.segments),
             bundle=bundle.source if bundle else None,
             bundle_version=bundle.version if bundle else None,
             rules=list(state.episodes.rules),
@@ -216,7 +222,6 @@ def _restored(marker: Marker, bodies: list[bytes], *, seed: int) -> Partition:
     state = Partition.empty(partition=marker.partition, partitions=marker.partitions, seed=seed)
     state.position, state.clock, state.pending = marker.base, marker.clock, marker.pending
     state.counts.update(marker.counts)
-    state.seen.hours = list(marker.hours)
     state.imports.restore(marker.imports)
     state.guards = frozenset(marker.guards)
     if marker.bundle is not None:
@@ -230,11 +235,20 @@ def _restored(marker: Marker, bodies: list[bytes], *, seed: int) -> Partition:
         if body[:1] == b"I":
             ids = msgspec.msgpack.decode(body[1:], type=_Ids)
             state.seen.table.put(np.frombuffer(ids.keys, np.uint64), np.frombuffer(ids.offsets, np.int64))
+    state.seen.hour, state.seen.segments = marker.hour, list(marker.segments) or _segments(marker, state.seen.table)
     for chunk in sorted(chunks, key=lambda chunk: chunk.first):
         _unpack(chunk, state)
     count = state.accounts
     state.next_due = int(state.activity.accounts["due"][:count].min()) if count else None
     return state
+
+
+def _segments(marker: Marker, table: HashTable) -> list[Segment]:
+    """Return the segments that a checkpoint of an older schema amounts to."""
+    _, offsets = table.entries()
+    bounds = [*(offset for _, offset in marker.hours), marker.base]
+    counts = [int(((offsets >= start) & (offsets < end)).sum()) for start, end in pairwise(bounds)]
+    return [Segment(hour, offset, ids) for (hour, offset), ids in zip(marker.hours, counts, strict=True)]
 
 
 def _bundle(marker: Marker) -> CompiledBundle:
