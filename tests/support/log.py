@@ -41,7 +41,7 @@ class Log:
         self.records: list[Record] = []
         self.accounts: list[str | None] = []
         """Whose each record is; None for ticks and what can't be read: those go to every partition."""
-        self.contexts: dict[int, oracle.Bundle | Import | Guard] = {}
+        self.contexts: dict[int, oracle.Entry] = {}
         """The entries of the context topic that ticks name."""
 
     def __repr__(self) -> str:

@@ -24,7 +24,10 @@ from services.scorer.core.seen import Segment
 from services.scorer.core.step import Partition
 from services.scorer.core.table import Columns, HashTable, Ints
 
-SCHEMA: Final = 2
+SCHEMA_READ: Final = 3
+SCHEMA_WRITTEN: Final = 2
+"""What we write is readable by every version that reads this schema. A schema is read one release before it is written,
+so that going back by one version loses nothing; fields a version doesn't know are passed over."""
 ACCOUNTS_A_CHUNK: Final = 512
 IDS_A_CHUNK: Final = 32_768
 MOST_BYTES: Final = 900_000
@@ -84,7 +87,7 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
     pending: bool
     counts: dict[str, int]
     hours: list[tuple[int, int]] = []
-    """Schema 2 and before: arrival hours and the offset at which each began, in place of segments."""
+    """Arrival hours and the offset at which each began: what versions go by that know no segments."""
     hour: int = -1
     segments: list[Segment] = []
     bundle: bytes | None
@@ -113,7 +116,7 @@ class Cycle:
         self._number = 0
         bundle = state.bundle
         self._at_base = Marker(
-            schema=SCHEMA,
+            schema=SCHEMA_WRITTEN,
             cycle=self.id,
             base=self.base,
             chunks=0,
@@ -123,6 +126,7 @@ class Cycle:
             clock=state.clock,
             pending=state.pending,
             counts=dict(state.counts),
+            hours=_hours(state.seen.segments),
             hour=state.seen.hour,
             segments=list(state.seen.segments),
             bundle=bundle.source if bundle else None,
@@ -185,9 +189,9 @@ def kind_of(value: bytes) -> Kind | None:
 def read_marker(value: bytes) -> Marker:
     """Read a marker; raises CheckpointError when it is damaged or of a newer schema."""
     marker = msgspec.msgpack.decode(_opened(value), type=Marker)
-    if marker.schema > SCHEMA:
+    if marker.schema > SCHEMA_READ:
         raise CheckpointError(
-            f"the checkpoint has schema {marker.schema}, this version reads up to {SCHEMA}: run the newer version"
+            f"the checkpoint has schema {marker.schema}, this version reads up to {SCHEMA_READ}: run the newer version"
         )
     return marker
 
@@ -243,8 +247,12 @@ def _restored(marker: Marker, bodies: list[bytes], *, seed: int) -> Partition:
     return state
 
 
+def _hours(segments: list[Segment]) -> list[tuple[int, int]]:
+    return list({segment.hour: (segment.hour, segment.first) for segment in reversed(segments)}.values())[::-1]
+
+
 def _segments(marker: Marker, table: HashTable) -> list[Segment]:
-    """Return the segments that a checkpoint of an older schema amounts to."""
+    """Return the segments that the checkpoint of a version without any amounts to."""
     _, offsets = table.entries()
     bounds = [*(offset for _, offset in marker.hours), marker.base]
     counts = [int(((offsets >= start) & (offsets < end)).sum()) for start, end in pairwise(bounds)]
@@ -270,7 +278,7 @@ def _packed(state: Partition, rows: Ints) -> _Chunk:
     users = _linked(activity, activity.users, head="first_user", rows=rows)
     sources = _linked(activity, activity.sources, head="first_source", rows=rows)
     return _Chunk(
-        schema=SCHEMA,
+        schema=SCHEMA_WRITTEN,
         upto=state.position - 1,
         first=int(rows[0]),
         names=[activity.names.text(row) for row in rows.tolist()],
