@@ -21,7 +21,9 @@ from aiokafka.admin.records_to_delete import RecordsToDelete
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from services.scorer import metrics
+from services.scorer.core.chunks import CheckpointError, is_damaged
 from services.scorer.cores import Core, S, State
+from services.scorer.snapshots import Snapshots
 from shared.contracts.topics import ACTIVITY
 
 MOST_BYTES_PER_S: Final = 40_000_000
@@ -164,15 +166,22 @@ class ActivityLog(Protocol):
 async def load(activity: ActivityLog, core: Core[S], *, partition: int, progress: Callable[[], None]) -> Loaded[S]:
     """Read the last complete cycle of a partition and what follows it, and rebuild the state from it.
 
-    Raises what the core's `restore` raises when a chunk is damaged.
+    Raises CheckpointError, which names where and the remedy, when a record is damaged or missing.
     """
     records, end = await activity.read(partition, progress=progress)
-    first = first_of_last_cycle(records, core)
-    if first == NO_CYCLE:
-        return Loaded(state=None, end=end)
-    values = [value for offset, value in records if offset >= first]
-    state = await asyncio.to_thread(core.restore, values, partition=partition)
+    try:
+        first = first_of_last_cycle(records, core)
+        if first == NO_CYCLE:
+            return Loaded(state=None, end=end)
+        values = [value for offset, value in records if offset >= first]
+        state = await asyncio.to_thread(core.restore, values, partition=partition)
+    except CheckpointError as fault:
+        raise CheckpointError(f"{ACTIVITY}/{partition}{_first_damaged(records)}: {fault}") from None
     return Loaded(state=state, end=end, first=first)
+
+
+def _first_damaged(records: Records) -> str:
+    return next((f" at offset {offset}" for offset, value in records if is_damaged(value)), "")
 
 
 class Cycles(Generic[S]):
@@ -182,7 +191,7 @@ class Cycles(Generic[S]):
     by us: as long as the log ends there, nobody else wrote, and the state may be kept over a rebalance.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  a cycle goes from here to there, through all of these
         self,
         activity: ActivityLog,
         core: Core[S],
@@ -191,6 +200,7 @@ class Cycles(Generic[S]):
         loaded: Loaded[S],
         durable: Callable[[int], Awaitable[None]],
         cycle_s: float,
+        snapshots: Snapshots | None = None,
     ) -> None:
         self.end = loaded.end
         self._activity = activity
@@ -199,6 +209,7 @@ class Cycles(Generic[S]):
         self._partition = state.partition
         self._durable = durable
         self._cycle_s = cycle_s
+        self._snapshots = snapshots
         self.first = loaded.first
         self._chunks = ASSUMED_CHUNKS
         self._closed_at = time.monotonic()
@@ -208,8 +219,12 @@ class Cycles(Generic[S]):
         """Write cycles until cancelled; a cycle cut short is simply no cycle."""
         while True:
             await asyncio.sleep(self._cycle_s / 10)
-            if self._is_due():
+            if self._is_due() or await self._is_snapshot_due():
                 await self._cycle()
+
+    async def _is_snapshot_due(self) -> bool:
+        has_waited = time.monotonic() - self._closed_at >= self._cycle_s
+        return has_waited and self._snapshots is not None and await self._snapshots.is_due(self._state.clock)
 
     def _is_due(self) -> bool:
         waited_s = time.monotonic() - self._closed_at
@@ -219,16 +234,23 @@ class Cycles(Generic[S]):
         return self._state.position != position and waited_s >= max(QUIET_S, self._cycle_s)
 
     async def _cycle(self) -> None:
-        known = (self._state.position, _events(self._state))
+        snapshot = self._snapshots if await self._is_snapshot_due() else None
+        if snapshot:
+            snapshot.begin()
+        known, clock = (self._state.position, _events(self._state)), self._state.clock
         cycle = self._core.begin(self._state, writer=WRITER)
         first, written = self.end, 0
         while (records := cycle.next(self._state)) is not None:
             await self._durable(self._state.position)
             offsets = [await self._write(record) for record in records]
+            if snapshot:
+                await snapshot.write(records)
             first = offsets[0] if written == 0 else first
             written += 1
             await asyncio.sleep(self._cycle_s / max(self._chunks, 1))
         await self._durable(self._state.position)
+        if snapshot:
+            await snapshot.close(cycle, clock=clock)
         await self._write(cycle.marker(first_record=first, previous=self.first))
         before, self.first = self.first, first
         self._known, self._chunks, self._closed_at = known, written, time.monotonic()
