@@ -32,13 +32,12 @@ from services.scorer.snapshots import SnapshotTopic
 from services.scorer.ticker import Ticker
 from shared import clock, kafka
 from shared.contracts.context import Bundle
-from shared.contracts.topics import ACTIVITY, DEAD_LETTERS, EVENTS, RISK, SCORES, SNAPSHOTS
+from shared.contracts.topics import ACTIVITY, DEAD_LETTERS, EVENTS, RISK, SCORER_GROUP, SCORES, SNAPSHOTS
 from shared.health_store import HealthStore
 from shared.kafka import KafkaProblem
 from shared.recent import RecentFates
 from shared.telemetry import serve_ops
 
-GROUP: Final = "churn-scorer"
 LAG_S: Final = 1.0
 REFILL_S: Final = 5.0
 REDIS_TIMEOUT_S: Final = 5.0
@@ -63,7 +62,7 @@ class Scorer:
         self._key = settings.dead_letter_key.get_secret_value()
         self._producer: AIOKafkaProducer = kafka.producer(settings.kafka)
         self._context = Context(context.reader(settings.kafka), self._producer)
-        self._events = EventLog(settings.kafka, group=GROUP)
+        self._events = EventLog(settings.kafka, group=SCORER_GROUP)
         self._activity = Activity(settings.kafka, self._producer)
         self._snapshots = SnapshotTopic(settings.kafka, self._producer, budget=self._activity.budget)
         self._redis: Redis = Redis.from_url(settings.redis, socket_timeout=REDIS_TIMEOUT_S)
@@ -243,7 +242,7 @@ def run(settings: ScorerSettings, bundle: Bundle) -> None:
         log.exception("start_failed")
         raise SystemExit(f"churnwatch scorer: {fault}") from None
     app = faust_app(
-        GROUP,
+        SCORER_GROUP,
         brokers=settings.kafka,
         data=settings.data / "scorer",
         owner=scorer.loop,

@@ -18,10 +18,11 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.records_to_delete import RecordsToDelete
-from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+from aiokafka.errors import CorruptRecordException, KafkaError, OffsetOutOfRangeError
 
 from services.scorer import metrics
-from services.scorer.core.chunks import CheckpointError, is_damaged
+from services.scorer.core.chunks import REMEDY, CheckpointError, is_damaged
+from services.scorer.core.cycles import first_of_last
 from services.scorer.cores import Core, S, State
 from services.scorer.snapshots import Snapshots
 from shared.contracts.topics import ACTIVITY
@@ -127,6 +128,8 @@ class Activity:
             except OffsetOutOfRangeError:  # another process, still believing it is the owner, trimmed while we read
                 log.warning("checkpoint_trimmed_while_read", partition=partition)
                 progress()
+            except CorruptRecordException:
+                raise CheckpointError(f"a record differs from kafka's own checksum: {REMEDY}") from None
 
     async def _read_once(self, partition: int, progress: Callable[[], None]) -> tuple[Records, int]:
         start, end = await self._span(partition)
@@ -168,8 +171,9 @@ async def load(activity: ActivityLog, core: Core[S], *, partition: int, progress
 
     Raises CheckpointError, which names where and the remedy, when a record is damaged or missing.
     """
-    records, end = await activity.read(partition, progress=progress)
+    records: Records = ()
     try:
+        records, end = await activity.read(partition, progress=progress)
         first = first_of_last_cycle(records, core)
         if first == NO_CYCLE:
             return Loaded(state=None, end=end)
@@ -270,8 +274,7 @@ def _events(state: State) -> int:
 
 
 def first_of_last_cycle(records: Records, core: Core[S]) -> int:
-    """Return the first offset of the complete cycle with the highest base: a stale writer's may come later."""
+    """Return the first offset of the complete cycle with the highest base, NO_CYCLE without one."""
     markers = [marker for _, value in records if (marker := core.marker_of(value)) is not None]
-    held = records[0][0] if records else 0
-    whole = [marker for marker in markers if marker.first_record >= held]
-    return max(whole, key=lambda marker: marker.base).first_record if whole else NO_CYCLE
+    first = first_of_last(markers, held=records[0][0] if records else 0)
+    return NO_CYCLE if first is None else first

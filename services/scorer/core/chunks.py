@@ -39,6 +39,10 @@ class CheckpointError(Exception):
     """A checkpoint that can't be used; the message says why and what to do."""
 
 
+class UnfitError(CheckpointError):
+    """A whole checkpoint of another version or topology: no rebuild mends that."""
+
+
 class _Part(msgspec.Struct, frozen=True, kw_only=True):
     cycle: str
     number: int
@@ -186,7 +190,7 @@ def read_marker(value: bytes) -> Marker:
     """Read a marker; raises CheckpointError when it is damaged or of a newer schema."""
     marker = msgspec.msgpack.decode(_opened(value), type=Marker)
     if marker.schema > SCHEMA:
-        raise CheckpointError(
+        raise UnfitError(
             f"the checkpoint has schema {marker.schema}, this version reads up to {SCHEMA}: run the newer version"
         )
     return marker
@@ -254,7 +258,7 @@ def restore(records: Iterable[bytes], *, partition: int, partitions: int, seed: 
         return None
     marker = found.marker
     if (marker.partition, marker.partitions) != (partition, partitions):
-        raise CheckpointError(
+        raise UnfitError(
             f"the checkpoint is of partition {marker.partition} of {marker.partitions}, not {partition} of"
             f" {partitions}: the number of partitions must not be changed in place"
         )

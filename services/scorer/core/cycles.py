@@ -1,9 +1,20 @@
-"""Find complete cycles among the records of `churn.snapshots.v1`."""
+"""Find complete cycles among the records of `churn.activity.v1` and `churn.snapshots.v1`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from services.scorer.core import chunks
+
+
+class Closing(Protocol):
+    """What a marker says of its cycle."""
+
+    @property
+    def first_record(self) -> int: ...
+
+    @property
+    def base(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +28,25 @@ class Snapshot:
     def base(self) -> int:
         """Offset of the event log at which a state restored from it stands."""
         return self.contents.marker.base
+
+
+def first_of_last(markers: Iterable[Closing], *, held: int) -> int | None:
+    """Return the first offset of the complete cycle with the highest base: a stale writer's may come later.
+
+    `held` is the first offset still in the topic; cycles that begin before it are not whole.
+    """
+    whole = [marker for marker in markers if marker.first_record >= held]
+    return max(whole, key=lambda marker: marker.base).first_record if whole else None
+
+
+def checkpoint_of(records: Sequence[tuple[int, bytes]]) -> chunks.Contents | None:
+    """Return the last complete cycle among records (offset, value) of the rolling checkpoint, None without one.
+
+    Raises CheckpointError when one of its records, or any marker, is damaged or missing.
+    """
+    markers = [chunks.read_marker(value) for _, value in records if chunks.kind_of(value) == "marker"]
+    first = first_of_last(markers, held=records[0][0] if records else 0)
+    return None if first is None else chunks.contents_of(value for offset, value in records if offset >= first)
 
 
 def snapshots_of(records: Sequence[tuple[int, bytes]]) -> list[Snapshot]:
