@@ -43,6 +43,7 @@ from tests.support.servers import kafka_in, running
 from tests.support.waiting import soon
 
 Logs = Mapping[int, Sequence[Record]]
+ACCOUNTS = 12
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,7 @@ async def test_a_log_cut_at_120_days_is_verified_and_rebuilt_from_a_snapshot(
     scorer.start_ready()
     context, now = await last_context(scorer.kafka), clock.now_ms()
     for wanted, days in ((1, range(-170, -118)), (2, range(-118, -80)), (3, range(-80, -5))):
-        await write(scorer.kafka, days_of_use(days, end=now, context=context))
+        await write(scorer.kafka, days_of_use(days, end=now, context=context, accounts=ACCOUNTS))
         await soon(partial(_have_snapshots, scorer.kafka, wanted))
     before = await read_logs(scorer.kafka)
     await wait_scored(scorer.redis, (await expected(scorer.kafka)).healths)
@@ -83,7 +84,7 @@ async def test_a_log_cut_at_120_days_is_verified_and_rebuilt_from_a_snapshot(
 
     redis = Redis.from_url(scorer.redis)
     verdict = await compare(scorer.kafka, redis, key=bytes.fromhex(KEY))
-    assert (verdict.differences, verdict.accounts, verdict.from_snapshot) == ([], 25, PARTITIONS)
+    assert (verdict.differences, verdict.accounts, verdict.from_snapshot) == ([], ACCOUNTS, PARTITIONS)
 
     scorer.stop()
     number = await damage(scorer.kafka)
@@ -98,12 +99,12 @@ async def test_a_log_cut_at_120_days_is_verified_and_rebuilt_from_a_snapshot(
     assert capsys.readouterr().out.count("restored from the snapshot") == PARTITIONS // 2
 
     scorer.start_ready()
-    await write(scorer.kafka, days_of_use(range(-5, 1), end=now, context=context))
+    await write(scorer.kafka, days_of_use(range(-5, 1), end=now, context=context, accounts=ACCOUNTS))
     results = await score(scorer.kafka, before)
     healths = {account: health for result in results for account, health in result.healths.items()}
     await wait_scored(scorer.redis, healths)
     verdict = await compare(scorer.kafka, redis, key=bytes.fromhex(KEY))
-    assert (verdict.differences, verdict.accounts) == ([], 25)
+    assert (verdict.differences, verdict.accounts) == ([], ACCOUNTS)
     await redis.aclose()
 
     transitions = [transition for result in results for transition in result.transitions]
