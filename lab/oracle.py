@@ -4,14 +4,15 @@ Written from that page alone. It is slow, keeps everything, and computes every n
 """
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from lab.oracle_features import DAY, HOUR, History, Names, deadline_after, features_of
-from lab.oracle_health import Episode, View, band_of, contributions_of, steps_of
+from lab.oracle_health import Episode, View, band_of, contributions_of, is_news, steps_of
 from lab.oracle_records import CHECKED, Dead, Event, Record, Tick, read
-from shared.contracts.context import Guard, GuardState, Import, ImportState
+from lab.oracle_seen import Seen
+from shared.contracts.context import Guard, GuardState, Import, ImportState, Quarantine
 from shared.contracts.events import MOVED_HEADER, AccountFacts, Kind
 from shared.contracts.health import AccountHealth, Attributes, Band, OpenEpisode
 from shared.contracts.partition import partition_of, roll_ms
@@ -30,7 +31,8 @@ class Bundle:
     rules: dict[str, Any]
 
 
-Contexts = Mapping[int, Bundle | Import | Guard]
+Entry = Bundle | Import | Guard | Quarantine
+Contexts = Mapping[int, Entry]
 """Entries of `churn.context.v1` by offset, as far as scoring reads them."""
 
 
@@ -92,7 +94,7 @@ class Log:
     arrival: int = 0
     bundle: Bundle | None = None
     names: Names = field(default_factory=Names)
-    seen: dict[Hashable, int] = field(default_factory=dict)
+    seen: Seen = field(default_factory=Seen)
     rows: dict[str, int] = field(default_factory=dict)
     heard: dict[str, int] = field(default_factory=dict)
     guarded: set[str] = field(default_factory=set)
@@ -126,6 +128,8 @@ def run(
 
 
 def _fate(log: Log, record: Record) -> str:
+    if any(isinstance(entry, Quarantine) and _is_set_aside(record, entry, log) for entry in log.contexts.values()):
+        raise Dead("bug")
     event = read(record)
     if isinstance(event, Tick):
         return _tick(log, event, offset=record.offset)
@@ -144,13 +148,17 @@ def _fate(log: Log, record: Record) -> str:
         log.heard[event.job] = max(record.ts, log.heard.get(event.job, record.ts))
         _apply(log, event, offset=record.offset)
         return "applied"
-    hour = log.arrival // HOUR
+    log.seen.forget_before(log.arrival // HOUR - 24)
     identity = log.names.id(event.source, event.id)
-    if identity in log.seen and hour <= log.seen[identity] + 24:
+    if identity in log.seen.ids:
         return "duplicate"
-    log.seen[identity] = hour
+    log.seen.remember(identity, hour=log.arrival // HOUR)
     _apply(log, event, offset=record.offset)
     return "applied"
+
+
+def _is_set_aside(record: Record, entry: Quarantine, log: Log) -> bool:
+    return (entry.partition, entry.offset) == (log.partition, record.offset)
 
 
 def _is_before_windows(log: Log, event: Event) -> bool:
@@ -223,14 +231,14 @@ def _tick(log: Log, tick: Tick, *, offset: int) -> str:
     return "tick"
 
 
-def _runs(log: Log, job: str, entries: list[Bundle | Import | Guard], *, at: int) -> bool:
+def _runs(log: Log, job: str, entries: list[Entry], *, at: int) -> bool:
     said = [entry for entry in entries if isinstance(entry, Import) and entry.job == job]
     if not said or said[-1].state is not ImportState.RUNNING:
         return False
     return at < max(said[-1].at, log.heard[job]) + 600_000
 
 
-def _guarded(log: Log, entries: list[Bundle | Import | Guard], *, at: int) -> set[str]:
+def _guarded(log: Log, entries: list[Entry], *, at: int) -> set[str]:
     guards = [entry for entry in entries if isinstance(entry, Guard) and log.partition in entry.partitions]
     last = {guard.source: guard for guard in guards}
     return {source for source, guard in last.items() if guard.state is GuardState.HELD and at < guard.at + 4 * HOUR}
@@ -307,7 +315,7 @@ def _judge(log: Log, account: Account, evaluation: Evaluation, *, standing: bool
         )
         for step in steps
     ]
-    if _is_news(account.published, account.band, health, history.day(t)):
+    if is_news(account.published, account.band, health, history.day(t)):
         evaluation.scores.append(published)
         account.published = (account.band, health, history.day(t))
 
@@ -333,14 +341,6 @@ def _view(history: History, t: int, *, bundle: Bundle, held: bool) -> View:
         alpha_permille=alpha,
         held=held,
     )
-
-
-def _is_news(before: tuple[Band, int | None, int] | None, band: Band, health: int | None, day: int) -> bool:
-    if before is None or before[0] is not band or before[2] != day:
-        return True
-    if health is None or before[1] is None:
-        return health is not before[1]
-    return abs(health - before[1]) >= 1000
 
 
 def _attributes(history: History) -> Attributes:

@@ -13,9 +13,10 @@ import xxhash
 from lab.oracle import Account, Bundle, Log
 from lab.oracle_features import HOUR, History, Names
 from lab.oracle_health import Episode
+from lab.oracle_seen import Seen, Segment
 from services.scorer.core.activity import ACCOUNTS, SIGNALS, SOURCES, USERS
 from services.scorer.core.bundle import BANDS
-from services.scorer.core.chunks import Chunk, Contents, Marker
+from services.scorer.core.chunks import Chunk, Contents, Ids, Marker
 from services.scorer.core.rules import SEVERITIES
 from services.scorer.core.table import NONE, Layout
 from shared.contracts.partition import roll_ms
@@ -66,12 +67,12 @@ def begin_at(contents: Contents, *, seed: int) -> Callable[[Log], None]:
         marker = contents.marker
         log.names = HashedNames(seed)
         log.clock = marker.clock
-        log.arrival = marker.hours[-1][0] * HOUR if marker.hours else 0
+        log.arrival = max([0, marker.hour, *(hour for hour, _ in marker.hours)]) * HOUR
         log.bundle = _bundle(marker)
         log.guarded = set(marker.guards)
         log.rows = {job: row for job, row, _ in marker.imports}
         log.heard = {job: heard for job, _, heard in marker.imports}
-        log.seen = dict(_seen(contents))
+        log.seen = _seen(contents)
         log.accounts = {account.history.account: account for chunk in contents.chunks for account in _accounts(chunk)}
 
     return begin
@@ -88,13 +89,20 @@ def _bundle(marker: Marker) -> Bundle | None:
     return Bundle(version=marker.bundle_version or "", scorecard=config["scorecard"], rules=config["rules"])
 
 
-def _seen(contents: Contents) -> Iterator[tuple[int, int]]:
-    """Yield each id's hash and the arrival hour of its first record."""
-    reached = [offset for _, offset in contents.marker.hours]
-    for ids in contents.ids:
-        keys, offsets = np.frombuffer(ids.keys, np.uint64).tolist(), np.frombuffer(ids.offsets, np.int64).tolist()
-        for key, offset in zip(keys, offsets, strict=True):
-            yield key, contents.marker.hours[bisect_right(reached, offset) - 1][0]
+def _seen(contents: Contents) -> Seen:
+    """Return the ids in the segments in which they came; a marker without segments tells hours in their place."""
+    marker = contents.marker
+    segments = [(hour, first) for hour, first, _ in marker.segments] or marker.hours
+    seen = Seen([Segment(hour) for hour, _ in segments])
+    firsts = [first for _, first in segments]
+    for offset, key in sorted(pair for ids in contents.ids for pair in _pairs(ids)):
+        seen.segments[bisect_right(firsts, offset) - 1].ids.append(key)
+        seen.ids.add(key)
+    return seen
+
+
+def _pairs(ids: Ids) -> Iterator[tuple[int, int]]:
+    return zip(np.frombuffer(ids.offsets, np.int64).tolist(), np.frombuffer(ids.keys, np.uint64).tolist(), strict=True)
 
 
 def _accounts(chunk: Chunk) -> list[Account]:

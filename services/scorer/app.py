@@ -94,6 +94,7 @@ class Scorer:
             watch=Watch(patience(self._settings)),
             recents=Recents(self._recent.note, now_ms=clock.now_ms),
         )
+        self.loop.fence.enclose(self._producer.client)
         metrics.CORE.labels("numpy").set(1)
         work = {"context": self._context.run(), "fence": self.loop.fence.run(), "lag": self._lag(), "ops": self._ops()}
         work |= {"refill": self._refill(), "recent": self._recent.run()}

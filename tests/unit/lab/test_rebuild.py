@@ -61,6 +61,6 @@ def test_a_damaged_marker_spoils_the_checkpoint_and_one_of_a_newer_version_is_no
     flipped[-1] ^= 1
     with pytest.raises(chunks.CheckpointError, match="run `churnwatch rebuild`"):
         checkpoint_of([(0, bytes(flipped)), *records[1:]])
-    newer = chunks.seal(msgspec.structs.replace(whole.marker, schema=chunks.SCHEMA + 1))
+    newer = chunks.seal(msgspec.structs.replace(whole.marker, schema=chunks.SCHEMA_READ + 1))
     with pytest.raises(chunks.UnfitError, match="run the newer version"):
         checkpoint_of([(0, newer)])
