@@ -36,6 +36,9 @@ class Judged:
     partition: int
     end: int
     fates: Mapping[str, int]
+    """Of every record, by the oracle's names."""
+    fates_then: Mapping[str, int]
+    """Of the records that were there when the scorers' own counts were asked for, by FATES."""
     ids: Mapping[str, int]
     """How often each event id lies here."""
     transitions: Sequence[Transition]
@@ -70,12 +73,12 @@ async def filled(redis_url: str) -> int:
         await client.aclose()
 
 
-def judge(kafka: str, number: int, partitions: int, snapshots: Sequence[Snapshot]) -> Judged:
-    """Judge a partition in a process of its own."""
-    return asyncio.run(_judge(kafka, number, partitions=partitions, snapshots=snapshots))
+def judge(kafka: str, number: int, partitions: int, snapshots: Sequence[Snapshot], then: int) -> Judged:
+    """Judge a partition in a process of its own; its log ended at `then` when the scorers' counts were asked for."""
+    return asyncio.run(_judge(kafka, number, partitions=partitions, snapshots=snapshots, then=then))
 
 
-async def _judge(kafka: str, number: int, *, partitions: int, snapshots: Sequence[Snapshot]) -> Judged:
+async def _judge(kafka: str, number: int, *, partitions: int, snapshots: Sequence[Snapshot], then: int) -> Judged:
     records = await read_partition(kafka, EVENTS, number)
     contexts = await read_contexts(kafka)
     result = oracle.run(records, partition=number, partitions=partitions, contexts=contexts)
@@ -92,6 +95,11 @@ async def _judge(kafka: str, number: int, *, partitions: int, snapshots: Sequenc
         partition=number,
         end=records[-1].offset + 1 if records else 0,
         fates=result.counts,
+        fates_then=Counter(
+            _FATE_OF.get(fate, "dead")
+            for record, fate in zip(records, result.fates, strict=True)
+            if record.offset < then
+        ),
         ids=_ids(records),
         transitions=result.transitions,
         repeated=len(live.transitions) - len({transition.id for transition in live.transitions}),
@@ -156,4 +164,7 @@ def _ids(records: Sequence[Record]) -> Counter[str]:
     return found
 
 
+FATES: Final = ("applied", "duplicate", "dead", "moved", "ticks")
+"""As the scorer counts them; the oracle names the reason of each that is dead."""
+_FATE_OF: Final[Mapping[str, str]] = {**{fate: fate for fate in FATES}, "tick": "ticks"}
 _ALIVE: Final = frozenset({"applied", "duplicate", "moved", "tick"})

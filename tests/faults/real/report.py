@@ -42,6 +42,11 @@ class Report:
     blamed: Counter[str] = field(default_factory=Counter)
     """Differences by the label of the fault that was the last to begin before them."""
 
+    @property
+    def fates_sum(self) -> int:
+        """Return how many records the scorers say they have scored."""
+        return sum(self.fates.values())
+
     def blame(self, at: int) -> None:
         """Count a difference that is first seen at a moment (epoch ms)."""
         before = [one for one in self.injected if one.began <= at]

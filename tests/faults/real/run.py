@@ -18,7 +18,7 @@ from tests.faults.real import messages
 from tests.faults.real.deployment import STEADY, Deployment
 from tests.faults.real.disk import Disk
 from tests.faults.real.faults import Faults
-from tests.faults.real.judge import Judged, Snapshot, filled, judge, snapshot
+from tests.faults.real.judge import FATES, Judged, Snapshot, filled, judge, snapshot
 from tests.faults.real.ledger import Answer, Ledger
 from tests.faults.real.nemesis import Fault, Injection, draw
 from tests.faults.real.progress import NoAnswer, Progress, reached
@@ -29,6 +29,8 @@ from tests.faults.real.traffic import Traffic
 RECOVERED_WITHIN_S: Final = 120.0
 QUIET_S: Final = 3.0
 QUIET_WITHIN_S: Final = 180.0
+COUNTED_WITHIN_S: Final = 20.0
+"""A scorer counts its fates once a second."""
 TRAFFIC_ENDS_WITHIN_S: Final = 60.0
 JUDGES: Final = 2
 PLANNED_EXITS: Final = frozenset({KILLED, 1, 70, 75, 76, 77, 78})
@@ -58,6 +60,7 @@ class Run:
     report: Report = field(init=False)
     deployment: Deployment = field(init=False)
     progress: Progress = field(init=False)
+    _fates_at: Mapping[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.report = Report(seed=self.told.seed, minutes=self.told.minutes)
@@ -168,7 +171,7 @@ class Run:
         """Return what Redis holds when all is quiet, and what the checkpoint alone brings back into an empty one."""
         await self._until_quiet()
         first = await snapshot(self.deployment.redis.url)
-        await self._check_live_fates()
+        await self._count_fates()
         for name in self.deployment.running("scorer"):
             self.deployment.services[name].kill()
         await asyncio.to_thread(self.deployment.redis.kill)
@@ -204,17 +207,18 @@ class Run:
     async def _is_filled(self) -> bool:
         return await filled(self.deployment.redis.url) == PARTITIONS
 
-    async def _check_live_fates(self) -> None:
-        """Compare the fates that the running scorers count with the log ends."""
-        for _ in range(20):
-            ends = await self.progress.ends()
+    async def _count_fates(self) -> None:
+        """Note the fates that the running scorers count, and the log ends at that moment."""
+        deadline = time.monotonic() + COUNTED_WITHIN_S
+        while True:
+            self._fates_at = (await self.progress.ends())[EVENTS]
             found = [await self.deployment.metrics(name) for name in self.deployment.running("scorer")]
-            fates = {fate: sum(int(one.get(f'{_LOG}{{fate="{fate}"}}', 0)) for one in found) for fate in _FATES}
-            if sum(fates.values()) == sum(ends[EVENTS].values()):
-                self.report.fates = fates
+            self.report.fates = {
+                fate: sum(int(one.get(f'{_LOG}{{fate="{fate}"}}', 0)) for one in found) for fate in FATES
+            }
+            if self.report.fates_sum == sum(self._fates_at.values()) or time.monotonic() > deadline:
                 return
             await asyncio.sleep(0.5)
-        self.report.violations.append(f"fates {fates} are not the log's {sum(ends[EVENTS].values())} records")
 
     async def _judge(self, snapshots: Sequence[Snapshot]) -> None:
         for name in (*self.deployment.running("scorer"), "ingest"):
@@ -230,7 +234,10 @@ class Run:
     async def _judged(self, snapshots: Sequence[Snapshot]) -> Sequence[Judged]:
         loop, kafka = asyncio.get_running_loop(), self.deployment.bootstrap
         with ProcessPoolExecutor(JUDGES, mp_context=get_context("spawn")) as pool:
-            asked = [loop.run_in_executor(pool, judge, kafka, n, PARTITIONS, snapshots) for n in range(PARTITIONS)]
+            asked = [
+                loop.run_in_executor(pool, judge, kafka, number, PARTITIONS, snapshots, self._fates_at[number])
+                for number in range(PARTITIONS)
+            ]
             return await asyncio.gather(*asked)
 
     def _judge_scores(self, judged: Sequence[Judged]) -> None:
@@ -256,13 +263,9 @@ class Run:
         }
 
     def _judge_fates(self, judged: Sequence[Judged]) -> None:
-        """Compare the fates the scorers counted with the oracle's; only ticks came since."""
-        truth = dict.fromkeys(_FATES, 0)
-        for one in judged:
-            for fate, count in one.fates.items():
-                truth[_FATE_OF.get(fate, "dead")] += count
-        differing = {fate for fate in _FATES if fate != "ticks" and truth[fate] != self.report.fates.get(fate)}
-        if self.report.fates and differing:
+        """Compare the fates the scorers counted with the oracle's over the same records."""
+        truth = {fate: sum(one.fates_then.get(fate, 0) for one in judged) for fate in FATES}
+        if truth != self.report.fates:
             self.report.violations.append(f"fates counted {self.report.fates}, by the oracle {truth}")
 
     def _judge_ledger(self, judged: Sequence[Judged]) -> None:
@@ -321,5 +324,3 @@ def say(words: str) -> None:
 
 
 _LOG: Final = "churn_scorer_log_records"
-_FATES: Final = ("applied", "duplicate", "dead", "moved", "ticks")
-_FATE_OF: Final[Mapping[str, str]] = {**{fate: fate for fate in _FATES}, "tick": "ticks"}
