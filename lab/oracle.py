@@ -18,6 +18,7 @@ from shared.contracts.partition import partition_of, roll_ms
 from shared.contracts.risk import Change, Transition, transition_id
 
 TIMELESS = CHECKED | {Kind.OUTCOME, Kind.GOAL, Kind.MILESTONE}
+LASTING = {*(CHECKED - {Kind.USER}), Kind.OUTCOME, Kind.GOAL, Kind.MILESTONE}
 PRESENCE = {Kind.LOGIN, Kind.USAGE, Kind.OUTCOME}
 
 
@@ -51,6 +52,8 @@ class Result:
 
     fates: list[str] = field(default_factory=list)
     evaluations: list[Evaluation] = field(default_factory=list)
+    facts: list[tuple[int, str]] = field(default_factory=list)
+    """Offset and key of every event published again."""
     healths: dict[str, AccountHealth] = field(default_factory=dict)
 
     @property
@@ -102,7 +105,10 @@ def run(
     for record in records:
         log.arrival = max(log.arrival, record.ts)
         try:
-            log.result.fates.append(_fate(log, record))
+            fate = _fate(log, record)
+            log.result.fates.append(fate)
+            if fate == "applied":
+                _last(log, record)
         except Dead as reason:
             log.result.fates.append(str(reason))
     return log.result
@@ -134,6 +140,12 @@ def _fate(log: _Log, record: Record) -> str:
     log.seen[identity] = hour
     _apply(log, event)
     return "applied"
+
+
+def _last(log: _Log, record: Record) -> None:
+    event = read(record)
+    if isinstance(event, Event) and event.kind in LASTING and len(record.value or b"") <= 1_048_576:
+        log.result.facts.append((record.offset, f"{event.account}/{event.kind}/{event.id}"))
 
 
 def _is_before_windows(log: _Log, event: Event) -> bool:

@@ -29,7 +29,7 @@ from services.scorer.settings import ScorerSettings
 from services.scorer.ticker import Ticker
 from shared import clock, kafka
 from shared.contracts.context import Bundle
-from shared.contracts.topics import ACTIVITY, DEAD_LETTERS, EVENTS, RISK, SCORES
+from shared.contracts.topics import ACTIVITY, DEAD_LETTERS, EVENTS, FACTS, RISK, SCORES
 from shared.health_store import HealthStore
 from shared.kafka import KafkaProblem
 from shared.recent import RecentFates
@@ -40,7 +40,7 @@ LAG_S: Final = 1.0
 REFILL_S: Final = 5.0
 REDIS_TIMEOUT_S: Final = 5.0
 FAUST_REQUEST_TIMEOUT_S: Final = 40.0
-SAME_PARTITIONS: Final = (ACTIVITY, RISK, SCORES, DEAD_LETTERS)
+SAME_PARTITIONS: Final = (ACTIVITY, FACTS, RISK, SCORES, DEAD_LETTERS)
 
 Process = Callable[[Batch, Callable[[], object]], Coroutine[Any, Any, None]]
 

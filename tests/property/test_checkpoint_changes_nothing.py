@@ -47,6 +47,8 @@ def test_a_restart_from_a_checkpoint_changes_nothing(log: Log, seed: int) -> Non
     )
 
     assert outcome.counts == whole.counts
+    assert [fact for fact in outcome.facts if fact not in whole.facts] == []
+    assert [fact for fact in outcome.facts if fact[0] >= crash] == [fact for fact in whole.facts if fact[0] >= crash]
     for name in ("healths", "scores", "transitions"):
         before, after = getattr(whole, name), getattr(outcome, name)
         assert [row for row in after if row not in before] == []

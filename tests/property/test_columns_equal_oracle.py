@@ -114,6 +114,7 @@ def assert_equal(columns: Outcome, oracle: Outcome) -> None:
     assert len(columns.healths) == len(oracle.healths)
     assert columns.transitions == oracle.transitions
     assert columns.scores == oracle.scores
+    assert columns.facts == oracle.facts
 
 
 def test_the_histories_reach_what_they_are_for() -> None:

@@ -110,6 +110,8 @@ class Outcome:
     healths: list[AccountHealth]
     scores: list[AccountHealth]
     transitions: list[Transition]
+    facts: list[tuple[int, bytes, bytes | None]]
+    """Offset, key and value of what was published again."""
 
     def of(self, account: str) -> tuple[list[object], ...]:
         """Return what was said of one account, wherever its partition lies."""
@@ -129,6 +131,7 @@ def by_oracle(
     """Run the records of one partition through the oracle."""
     result = oracle.run(records, partition=partition, partitions=partitions, contexts=contexts)
     fates = [(record.offset, fate) for record, fate in zip(records, result.fates, strict=True)]
+    value = {record.offset: record.value for record in records}
     healths = [health for evaluation in result.evaluations for health in evaluation.healths.values()]
     return Outcome(
         counts=dict(Counter(FATES.get(fate, "dead") for _, fate in fates)),
@@ -137,6 +140,7 @@ def by_oracle(
         healths=sorted(healths, key=_place),
         scores=sorted(result.scores, key=_place),
         transitions=sorted(result.transitions, key=_place),
+        facts=[(offset, key.encode(), value[offset]) for offset, key in result.facts],
     )
 
 
@@ -168,6 +172,7 @@ def outcome_of(state: Partition, steps: Sequence[tuple[Batch, Outputs]]) -> Outc
         healths=sorted(healths, key=_place),
         scores=sorted(scores, key=_place),
         transitions=sorted(transitions, key=_place),
+        facts=[(fact.offset, fact.key, batch.value(fact.row)) for batch, out in steps for fact in out.facts],
     )
 
 

@@ -18,6 +18,7 @@ from services.scorer.core.fates import FATES, TICK_LEAD, Dead, Fate, Moved, home
 from services.scorer.core.features import MISSING, Flags, features_at
 from services.scorer.core.imports import NO_JOB, Imports
 from services.scorer.core.known import Known, KnownAt
+from services.scorer.core.lasting import Fact, facts_of
 from services.scorer.core.publish import (
     Evaluation,
     HealthRow,
@@ -58,6 +59,7 @@ class Outputs:
     transitions: list[Record] = field(default_factory=list)
     dead: list[Dead] = field(default_factory=list)
     moved: list[Moved] = field(default_factory=list)
+    facts: list[Fact] = field(default_factory=list)
 
 
 class Partition:
@@ -160,6 +162,7 @@ def _fold(state: Partition, batch: Batch, decoded: Decoded, *, rows: Ints, hours
     is_fresh = batch.offsets[rows[applied]] > state.activity.accounts["upto"][found[applied]]
     fresh = applied[is_fresh]
     _apply(state, decoded, rows=rows[fresh], accounts=found[fresh])
+    outputs.facts += facts_of(batch, decoded, rows=rows[fresh])
     imported = jobs[is_fresh] != NO_JOB
     state.activity.accounts["job"][found[fresh[imported]]] = jobs[is_fresh][imported]
     _arrive(batch, decoded, rows=rows[applied[jobs == NO_JOB]], outputs=outputs)
