@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lab.oracle_erasure import expiries
 from lab.oracle_features import DAY, HOUR, History, deadline_after, features_of
 from lab.oracle_health import Episode, View, band_of, contributions_of, steps_of
 from lab.oracle_records import CHECKED, Dead, Event, Record, Tick, read
@@ -18,7 +19,7 @@ from shared.contracts.partition import partition_of, roll_ms
 from shared.contracts.risk import Change, Transition, transition_id
 
 TIMELESS = CHECKED | {Kind.OUTCOME, Kind.GOAL, Kind.MILESTONE}
-LASTING = {*(CHECKED - {Kind.USER}), Kind.OUTCOME, Kind.GOAL, Kind.MILESTONE}
+LASTING = {*(CHECKED - {Kind.USER, Kind.ERASURE}), Kind.OUTCOME, Kind.GOAL, Kind.MILESTONE}
 PRESENCE = {Kind.LOGIN, Kind.USAGE, Kind.OUTCOME}
 
 
@@ -41,6 +42,8 @@ class Evaluation:
 
     offset: int
     at: int
+    erased: set[str] = field(default_factory=set)
+    """Accounts whose health and history are removed here, before anything of them is published."""
     healths: dict[str, AccountHealth] = field(default_factory=dict)
     scores: list[AccountHealth] = field(default_factory=list)
     transitions: list[Transition] = field(default_factory=list)
@@ -78,6 +81,11 @@ class _Account:
     episodes: list[Episode] = field(default_factory=list)
     published: tuple[Band, int | None, int] | None = None
     job: str | None = None
+    erased_at: int = -1
+    erased_users: dict[str, int] = field(default_factory=dict)
+    gone: bool = True
+    to_end: list[Episode] | None = None
+    """After an erasure, until the next tick that evaluates: the episodes that were open."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -144,7 +152,10 @@ def _fate(log: _Log, record: Record) -> str:
 
 def _last(log: _Log, record: Record) -> None:
     event = read(record)
-    if isinstance(event, Event) and event.kind in LASTING and len(record.value or b"") <= 1_048_576:
+    if not isinstance(event, Event) or event.kind not in LASTING or len(record.value or b"") > 1_048_576:
+        return
+    account = log.accounts[event.account]
+    if event.at > max(account.erased_at, account.erased_users.get(event.data.get("user") or "", -1)):
         log.result.facts.append((record.offset, f"{event.account}/{event.kind}/{event.id}"))
 
 
@@ -155,15 +166,25 @@ def _is_before_windows(log: _Log, event: Event) -> bool:
 def _apply(log: _Log, event: Event) -> None:
     if event.account not in log.accounts:
         history = History(account=event.account, roll=roll_ms(event.account.encode()))
-        log.accounts[event.account] = _Account(history=history)
+        log.accounts[event.account] = _Account(history=history, touched=False)
     account = log.accounts[event.account]
-    account.touched = True
+    if event.at <= account.erased_at:
+        return
+    if event.kind == Kind.ERASURE:
+        _erase(log, account, event)
+        return
+    account.touched, account.gone = True, False
     account.job = account.job if event.job is None else event.job
-    history, data, stamp = account.history, event.data, (event.at, event.id.encode(), event.source.encode())
     is_presence = event.kind in PRESENCE or event.kind not in set(Kind)
     if is_presence or event.kind == Kind.TICKET:
-        _act(log, history, event, is_presence=is_presence)
-    elif event.kind == Kind.ACCOUNT:
+        _act(log, account, event, is_presence=is_presence)
+    else:
+        _learn(account.history, event)
+
+
+def _learn(history: History, event: Event) -> None:
+    data, stamp = event.data, (event.at, event.id.encode(), event.source.encode())
+    if event.kind == Kind.ACCOUNT:
         for name in AccountFacts.__struct_fields__:
             if data.get(name) is not None:
                 history.learn(name, data[name], stamp=stamp)
@@ -175,13 +196,33 @@ def _apply(log: _Log, event: Event) -> None:
         history.learn(f"{data['status']}_at", None, stamp=stamp)
 
 
-def _act(log: _Log, history: History, event: Event, *, is_presence: bool) -> None:
+def _erase(log: _Log, account: _Account, event: Event) -> None:
+    user = event.data.get("user")
+    if user is None:
+        history = History(account=event.account, roll=account.history.roll)
+        log.accounts[event.account] = _Account(
+            history=history,
+            touched=False,
+            erased_at=event.at,
+            erased_users=account.erased_users,
+            to_end=account.episodes if account.to_end is None else account.to_end + account.episodes,
+        )
+    elif event.at > account.erased_users.get(user, -1):
+        account.erased_users[user] = event.at
+        account.history.users.pop(user, None)
+        account.touched = True
+
+
+def _act(log: _Log, account: _Account, event: Event, *, is_presence: bool) -> None:
+    history, user = account.history, event.data.get("user")
+    if event.at <= account.erased_users.get(user or "", -1):
+        user = None
     is_old = _is_before_windows(log, event)
     if is_presence and is_old:
         history.begin(event.at)
     elif is_presence:
         history.count(_signal(log.bundle, event), at=event.at)
-        history.be_present(event.at, user=event.data.get("user"))
+        history.be_present(event.at, user=user)
         history.come_through(event.source, at=event.at)
     elif not is_old:
         history.count("ticket", at=event.at)
@@ -231,6 +272,9 @@ def _guarded(log: _Log, entries: list[Bundle | Import | Guard], *, at: int) -> s
 
 def _evaluate(log: _Log, evaluation: Evaluation, *, changed: bool, running: set[str], freed: set[str]) -> None:
     for account in log.accounts.values():
+        _remove(log, account, evaluation)
+        if account.gone:
+            continue
         if account.job in running and not changed:
             continue
         is_over = account.job is not None and account.job not in running
@@ -239,7 +283,23 @@ def _evaluate(log: _Log, evaluation: Evaluation, *, changed: bool, running: set[
             _judge(log, account, evaluation, standing=changed or is_over)
             account.job = None if is_over else account.job
     log.result.evaluations.append(evaluation)
+    for name in evaluation.erased:
+        log.result.healths.pop(name, None)
     log.result.healths.update(evaluation.healths)
+
+
+def _remove(log: _Log, account: _Account, evaluation: Evaluation) -> None:
+    if account.to_end is None or log.bundle is None:
+        return
+    evaluation.erased.add(account.history.account)
+    evaluation.transitions += expiries(
+        account.history.account,
+        account.to_end,
+        at=evaluation.at,
+        place=(log.partition, evaluation.offset),
+        bundle=log.bundle.version,
+    )
+    account.to_end = None
 
 
 def _judge(log: _Log, account: _Account, evaluation: Evaluation, *, standing: bool) -> None:

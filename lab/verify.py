@@ -95,7 +95,7 @@ def compared(
 ) -> list[Difference]:
     """Return how the live system differs in one partition as of the tick at `upto`, once an account and kind."""
     past = [evaluation for evaluation in result.evaluations if evaluation.offset <= upto]
-    latest = {account: health for evaluation in past for account, health in evaluation.healths.items()}
+    latest = _latest(past)
     found = [
         Difference(account=account, at=health.at, what=_what(healths.get(account), health))
         for account, health in latest.items()
@@ -110,6 +110,15 @@ def compared(
     transitions = [transition for evaluation in past for transition in evaluation.transitions]
     found += _rows(scores, live.scores, partition=partition, upto=upto, what="a score")
     return found + _rows(transitions, live.transitions, partition=partition, upto=upto, what="a transition")
+
+
+def _latest(evaluations: Sequence[oracle.Evaluation]) -> dict[str, AccountHealth]:
+    latest: dict[str, AccountHealth] = {}
+    for evaluation in evaluations:
+        for account in evaluation.erased:
+            latest.pop(account, None)
+        latest |= evaluation.healths
+    return latest
 
 
 def _rows(truth: Rows, seen: Rows, *, partition: int, upto: int, what: str) -> list[Difference]:

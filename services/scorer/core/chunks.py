@@ -17,10 +17,12 @@ import numpy as np
 
 from services.scorer.core.activity import FIRST_FEATURE, Activity, pairs_of
 from services.scorer.core.bundle import CompiledBundle, compile_bundle
+from services.scorer.core.days import NO_DAY
+from services.scorer.core.erasure import Entry
 from services.scorer.core.imports import NO_JOB
 from services.scorer.core.rules import Episodes
 from services.scorer.core.step import Partition
-from services.scorer.core.table import Columns, Ints
+from services.scorer.core.table import NONE, Columns, Ints
 
 SCHEMA: Final = 2
 ACCOUNTS_A_CHUNK: Final = 512
@@ -61,6 +63,8 @@ class _Chunk(msgspec.Struct, frozen=True, kw_only=True):
     sources: dict[str, bytes] = {}
     source_names: list[str] = []
     jobs: list[str] = []
+    erased: dict[int, Entry] = {}
+    erased_users: dict[int, dict[int, int]] = {}
 
 
 class _Ids(msgspec.Struct, frozen=True, kw_only=True, tag="ids"):
@@ -255,6 +259,10 @@ def _packed(state: Partition, rows: Ints) -> _Chunk:
     signals = _linked(activity, activity.signals, head="first_signal", rows=rows)
     users = _linked(activity, activity.users, head="first_user", rows=rows)
     sources = _linked(activity, activity.sources, head="first_source", rows=rows)
+    signals = signals[activity.signals["front"][signals] != NO_DAY]
+    users = users[activity.users["last_day"][users] != NO_DAY]
+    sources = sources[activity.sources["last"][sources] != NONE]
+    erased, erased_users = state.erasures.entries(rows.tolist())
     return _Chunk(
         schema=SCHEMA,
         upto=state.position - 1,
@@ -270,6 +278,8 @@ def _packed(state: Partition, rows: Ints) -> _Chunk:
         sources=_columns(activity.sources, sources),
         source_names=list(activity.source_names),
         jobs=list(state.imports.names),
+        erased=erased,
+        erased_users=erased_users,
     )
 
 
@@ -301,6 +311,7 @@ def _unpack(chunk: _Chunk, state: Partition) -> None:
     if chunk.sources:
         _unpack_sources(chunk, activity)
     _unpack_episodes(chunk, state, rows)
+    state.erasures.restore(chunk.erased, chunk.erased_users)
     for row, fields in chunk.facts.items():
         state.facts.fields[row] = fields
         state.facts.mirror(row, activity=activity)

@@ -32,7 +32,7 @@ class Fact(NamedTuple):
 
 
 def facts_of(batch: Batch, decoded: Decoded, *, rows: Ints) -> list[Fact]:
-    """Return the facts among applied rows, in their order."""
+    """Return the facts among rows that were applied and are not erased, in their order."""
     found = []
     for row in rows[np.isin(decoded.code[rows], _CODES)].tolist():
         envelope = decoded.envelopes[row]
