@@ -432,23 +432,36 @@ def erased_log(drawn: Log, rng: random.Random) -> Log:
     log, sent = Log(), list[tuple[bytes | None, str]]()
     log.contexts = dict(drawn.contexts)
     moments = set(rng.sample(range(len(drawn.records)), min(len(drawn.records), rng.choice((1, 2, 4)))))
-    owned = sorted({account for account in drawn.accounts if account is not None})
-    again = 0
+    again: list[tuple[bytes | None, str]] = []
     for n, (record, account) in enumerate(zip(drawn.records, drawn.accounts, strict=True)):
         log.append(record.value, ts=record.ts, account=account)
         if account is not None:
             sent.append((record.value, account))
-        if n in moments:
-            whose = rng.choice([*owned, "never seen"])
-            user: dict[str, object] = {} if rng.random() < 0.6 else {"user": f"u{rng.randrange(3)}"}
-            back = rng.choice((0, 0, 0, -MINUTE, HOUR, 3 * DAY))
-            log.event(whose, "erasure", at=record.ts - back, ts=record.ts, data=user, id=f"x{n}")
-            again = rng.choice((0, 20, 200))
-        if again and sent and rng.random() < 0.5:
-            again -= 1
-            value, of = rng.choice(sent)
+        if n in moments and sent:
+            again += _erase_somebody(log, rng, sent, at=record.ts)
+        if again and rng.random() < 0.5:
+            value, of = again.pop()
             log.append(_renamed(value, f"again{n}") if rng.random() < 0.8 else value, ts=record.ts, account=of)
     return log
+
+
+def _erase_somebody(
+    log: Log, rng: random.Random, sent: list[tuple[bytes | None, str]], *, at: int
+) -> list[tuple[bytes | None, str]]:
+    """Append an erasure of somebody who sent something, or of a stranger; return what shall be sent again."""
+    value, whose = rng.choice(sent[-200:])
+    data: dict[str, object] = {}
+    if rng.random() < 0.4:
+        data = {"user": json.loads(value or b"{}")["data"].get("user") or "u1"}
+    whose = whose if rng.random() < 0.9 else "never seen"
+    back = rng.choice((0, 0, 0, MINUTE, HOUR, 3 * DAY, -4 * MINUTE))
+    log.event(whose, "erasure", at=at - back, ts=at, data=data)
+    if rng.random() < 0.5:  # at the very moment, and just after it
+        for later in (0, 1):
+            log.event(whose, "login", at=at - back + later, ts=at, data=data, source=rng.choice(SOURCES))
+            log.event(whose, "survey", at=at - back + later, ts=at, data={"kind": "nps", "score": 2, **data})
+    mine = [one for one in sent if one[1] == whose and str(data.get("user", "")).encode() in (one[0] or b"")]
+    return rng.choices(mine[-60:], k=rng.choice((0, 20, 60))) if mine else []
 
 
 def _renamed(value: bytes | None, name: str) -> bytes | None:
