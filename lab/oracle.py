@@ -324,7 +324,7 @@ def _judge(log: _Log, account: _Account, evaluation: Evaluation, *, standing: bo
         bundle=bundle.version,
         health=health,
         band=account.band,
-        evidence_days=min(view.features.get("tenure_days", 0), needed["days"]),
+        evidence_days=max(0, min(view.features.get("tenure_days", 0), needed["days"])),
         evidence_needed=needed["days"],
         active_days=min(view.features["active_days"], needed["active_days"]),
         active_days_needed=needed["active_days"],
