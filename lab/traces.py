@@ -1,5 +1,6 @@
 """Find what topics know of an account or a user, and take it back: the log, facts, identities."""
 
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from shared.contracts.topics import EVENTS, FACTS, IDENTITY
 from shared.kafka import producer, read_to_end
 
 TOLD_EVERY_S: Final = 5.0
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_.:-]+")
 
 Record: TypeAlias = "ConsumerRecord[bytes | None, bytes | None]"
 Tell = Callable[[str], None]
@@ -40,7 +42,9 @@ class _Data(msgspec.Struct):
     user: str | None = None
 
 
-class _Event(msgspec.Struct):
+class Seen(msgspec.Struct):
+    """What finding somebody reads of an event."""
+
     subject: str = ""
     source: str = ""
     data: _Data = msgspec.field(default_factory=_Data)
@@ -53,11 +57,13 @@ async def accounts_of(kafka: str, subject: Subject, *, tell: Tell) -> Sequence[s
     """
     found = {told.account async for key, told in _belongings(kafka) if key.key == _user_key(subject)}
     async for record in read_to_end(kafka, FACTS):
-        found |= {event.subject for event in _about(record, subject)}
+        event = event_of(record, subject)
+        found |= {event.subject} if event else set()
     seen, told_at = 0, time.monotonic()
     async for record in read_to_end(kafka, EVENTS):
         seen += 1
-        found |= {event.subject for event in _about(record, subject)}
+        event = event_of(record, subject)
+        found |= {event.subject} if event else set()
         if time.monotonic() - told_at > TOLD_EVERY_S:
             told_at = time.monotonic()
             tell(f"{seen} records of the log read, {len(found)} accounts found")
@@ -82,7 +88,7 @@ async def facts_of(kafka: str, subject: Subject, *, partitions: Iterable[int]) -
             key = Key(partition=partition, key=record.key or b"")
             if record.value is None:
                 found.pop(key, None)
-            elif any(_about(record, subject)):
+            elif event_of(record, subject) is not None:
                 found[key] = None
     return list(found)
 
@@ -107,19 +113,21 @@ async def _belongings(kafka: str) -> AsyncIterator[tuple[Key, Belonging]]:
                 continue  # the ingest can't read it either: it tells nobody anything
 
 
-def _about(record: Record, subject: Subject) -> list[_Event]:
+def event_of(record: Record, subject: Subject) -> Seen | None:
     """Return the event in a record if it is of the subject."""
-    wanted = (subject.user or subject.account or "").encode()
-    if record.value is None or (wanted.isalnum() and wanted not in record.value):
-        return []
+    wanted = subject.user or subject.account or ""
+    # letters can be written as \u…: only a value without any may be passed over unread
+    is_plain = _PLAIN.fullmatch(wanted) is not None and b"\\u" not in (record.value or b"")
+    if record.value is None or (is_plain and wanted.encode() not in record.value):
+        return None
     try:
-        event = msgspec.json.decode(record.value, type=_Event)
+        event = msgspec.json.decode(record.value, type=Seen)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return []
+        return None
     if subject.user is None:
-        return [event] if event.subject == subject.account else []
+        return event if event.subject == subject.account else None
     is_theirs = event.data.user == subject.user and event.source == source_of(subject.source or "")
-    return [event] if is_theirs and event.subject else []
+    return event if is_theirs and event.subject else None
 
 
 def _user_key(subject: Subject) -> bytes:
