@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import msgspec
 from redis.asyncio import Redis
 
-from lab.oracle import Bundle
+from lab.oracle import Bundle, Entry
 from lab.oracle_records import Record
 from shared.contracts.context import Bundle as PublishedBundle
-from shared.contracts.context import ContextKind, Guard, Import
+from shared.contracts.context import ContextKind, Guard, Import, Quarantine
 from shared.contracts.health import AccountHealth
 from shared.contracts.risk import Transition
 from shared.contracts.topics import CONTEXT, RISK, SCORES
@@ -41,9 +41,9 @@ async def read_partition(kafka: str, topic: str, number: int) -> list[Record]:
     ]
 
 
-async def read_contexts(kafka: str) -> dict[int, Bundle | Import | Guard]:
+async def read_contexts(kafka: str) -> dict[int, Entry]:
     """Return every entry of the context topic that scoring reads, by its offset."""
-    found: dict[int, Bundle | Import | Guard] = {}
+    found: dict[int, Entry] = {}
     async for record in read_to_end(kafka, CONTEXT):
         if record.key == ContextKind.BUNDLE.encode() and record.value is not None:
             published = msgspec.json.decode(record.value, type=PublishedBundle)
@@ -78,7 +78,8 @@ async def read_healths(redis: "Redis") -> dict[str, AccountHealth]:
             return found
 
 
-_OF_KIND: dict[bytes, type[Import | Guard]] = {
+_OF_KIND: dict[bytes, type[Import | Guard | Quarantine]] = {
     ContextKind.IMPORT.encode(): Import,
     ContextKind.GUARD.encode(): Guard,
+    ContextKind.QUARANTINE.encode(): Quarantine,
 }

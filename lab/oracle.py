@@ -12,7 +12,7 @@ from lab.oracle_erasure import expiries
 from lab.oracle_features import DAY, HOUR, History, deadline_after, features_of
 from lab.oracle_health import Episode, View, band_of, contributions_of, steps_of
 from lab.oracle_records import CHECKED, Dead, Event, Record, Tick, read
-from shared.contracts.context import Guard, GuardState, Import, ImportState
+from shared.contracts.context import Guard, GuardState, Import, ImportState, Quarantine
 from shared.contracts.events import MOVED_HEADER, AccountFacts, Kind
 from shared.contracts.health import AccountHealth, Attributes, Band, OpenEpisode
 from shared.contracts.partition import partition_of, roll_ms
@@ -20,6 +20,8 @@ from shared.contracts.risk import Change, Transition, transition_id
 
 TIMELESS = CHECKED | {Kind.OUTCOME, Kind.GOAL, Kind.MILESTONE}
 LASTING = {*(CHECKED - {Kind.USER, Kind.ERASURE}), Kind.OUTCOME, Kind.GOAL, Kind.MILESTONE}
+SEGMENT = 65_536
+MOST_IDS = 1 << 20
 PRESENCE = {Kind.LOGIN, Kind.USAGE, Kind.OUTCOME}
 
 
@@ -32,7 +34,8 @@ class Bundle:
     rules: dict[str, Any]
 
 
-Contexts = Mapping[int, Bundle | Import | Guard]
+Entry = Bundle | Import | Guard | Quarantine
+Contexts = Mapping[int, Entry]
 """Entries of `churn.context.v1` by offset, as far as scoring reads them."""
 
 
@@ -88,6 +91,12 @@ class _Account:
     """After an erasure, until the next tick that evaluates: the episodes that were open."""
 
 
+@dataclass(slots=True)
+class _Segment:
+    hour: int
+    ids: list[tuple[str, str]] = field(default_factory=list)
+
+
 @dataclass(slots=True, kw_only=True)
 class _Log:
     partition: int
@@ -97,7 +106,9 @@ class _Log:
     clock: int | None = None
     arrival: int = 0
     bundle: Bundle | None = None
-    seen: dict[tuple[str, str], int] = field(default_factory=dict)
+    segments: list[_Segment] = field(default_factory=list)
+    seen: set[tuple[str, str]] = field(default_factory=set)
+    """What the segments hold together."""
     rows: dict[str, int] = field(default_factory=dict)
     heard: dict[str, int] = field(default_factory=dict)
     guarded: set[str] = field(default_factory=set)
@@ -123,6 +134,8 @@ def run(
 
 
 def _fate(log: _Log, record: Record) -> str:
+    if any(isinstance(entry, Quarantine) and _is_set_aside(record, entry, log) for entry in log.contexts.values()):
+        raise Dead("bug")
     event = read(record)
     if isinstance(event, Tick):
         return _tick(log, event, offset=record.offset)
@@ -141,11 +154,10 @@ def _fate(log: _Log, record: Record) -> str:
         log.heard[event.job] = max(record.ts, log.heard.get(event.job, record.ts))
         _apply(log, event)
         return "applied"
-    hour = log.arrival // HOUR
-    identity = (event.source, event.id)
-    if identity in log.seen and hour <= log.seen[identity] + 24:
+    _forget_before(log, hour=log.arrival // HOUR - 24)
+    if (event.source, event.id) in log.seen:
         return "duplicate"
-    log.seen[identity] = hour
+    _remember(log, (event.source, event.id), hour=log.arrival // HOUR)
     _apply(log, event)
     return "applied"
 
@@ -157,6 +169,25 @@ def _last(log: _Log, record: Record) -> None:
     account = log.accounts[event.account]
     if event.at > max(account.erased_at, account.erased_users.get(event.data.get("user") or "", -1)):
         log.result.facts.append((record.offset, f"{event.account}/{event.kind}/{event.id}"))
+
+
+def _forget_before(log: _Log, *, hour: int) -> None:
+    while log.segments and log.segments[0].hour < hour:
+        log.seen.difference_update(log.segments.pop(0).ids)
+
+
+def _remember(log: _Log, identity: tuple[str, str], *, hour: int) -> None:
+    last = log.segments[-1] if log.segments else None
+    if last is None or last.hour != hour or len(last.ids) == SEGMENT:
+        while len(log.seen) > MOST_IDS - SEGMENT:
+            log.seen.difference_update(log.segments.pop(0).ids)
+        log.segments.append(_Segment(hour))
+    log.segments[-1].ids.append(identity)
+    log.seen.add(identity)
+
+
+def _is_set_aside(record: Record, entry: Quarantine, log: _Log) -> bool:
+    return (entry.partition, entry.offset) == (log.partition, record.offset)
 
 
 def _is_before_windows(log: _Log, event: Event) -> bool:
@@ -257,14 +288,14 @@ def _tick(log: _Log, tick: Tick, *, offset: int) -> str:
     return "tick"
 
 
-def _runs(log: _Log, job: str, entries: list[Bundle | Import | Guard], *, at: int) -> bool:
+def _runs(log: _Log, job: str, entries: list[Entry], *, at: int) -> bool:
     said = [entry for entry in entries if isinstance(entry, Import) and entry.job == job]
     if not said or said[-1].state is not ImportState.RUNNING:
         return False
     return at < max(said[-1].at, log.heard[job]) + 600_000
 
 
-def _guarded(log: _Log, entries: list[Bundle | Import | Guard], *, at: int) -> set[str]:
+def _guarded(log: _Log, entries: list[Entry], *, at: int) -> set[str]:
     guards = [entry for entry in entries if isinstance(entry, Guard) and log.partition in entry.partitions]
     last = {guard.source: guard for guard in guards}
     return {source for source, guard in last.items() if guard.state is GuardState.HELD and at < guard.at + 4 * HOUR}

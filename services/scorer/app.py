@@ -17,11 +17,13 @@ from services.scorer import context, metrics
 from services.scorer.checkpoint import Activity
 from services.scorer.context import Context
 from services.scorer.core.batch import Batch
+from services.scorer.core.step import Partition
+from services.scorer.cores import Columnar
 from services.scorer.eventlog import EventLog
 from services.scorer.feed import QUEUED_BATCHES, BatchApp, BatchSchema, Owner, check_faust
 from services.scorer.fence import Exit, end_process
 from services.scorer.guard import Patience, Watch
-from services.scorer.loop import Loop, Shape
+from services.scorer.loop import Loop
 from services.scorer.outputs import KafkaOutputs
 from services.scorer.past import Past
 from services.scorer.recent import Recents
@@ -66,7 +68,7 @@ class Scorer:
         self._recent = RecentFates(self._redis)
         self._tasks: list[asyncio.Task[None]] = []
         self.partitions = 0
-        self.loop: Loop
+        self.loop: Loop[Partition]
 
     async def start(self) -> None:
         """Connect, agree on topics, secrets and configuration, and start what runs beside the batches."""
@@ -77,7 +79,8 @@ class Scorer:
         await self._context.publish(self._bundle)
         store = HealthStore(self._redis)
         self.loop = Loop(
-            shape=Shape(partitions=self.partitions, seed=seed_of(self._key), cycle_s=self._settings.scorer_cycle_s),
+            core=Columnar(partitions=self.partitions, seed=seed_of(self._key)),
+            cycle_s=self._settings.scorer_cycle_s,
             context=self._context,
             events=self._events,
             activity=self._activity,
@@ -89,6 +92,7 @@ class Scorer:
             watch=Watch(patience(self._settings)),
             recents=Recents(self._recent.note, now_ms=clock.now_ms),
         )
+        self.loop.fence.enclose(self._producer.client)
         metrics.CORE.labels("numpy").set(1)
         work = {"context": self._context.run(), "fence": self.loop.fence.run(), "lag": self._lag(), "ops": self._ops()}
         work |= {"refill": self._refill(), "recent": self._recent.run()}

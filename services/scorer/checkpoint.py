@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Generic, Protocol
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -21,8 +21,7 @@ from aiokafka.admin.records_to_delete import RecordsToDelete
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from services.scorer import metrics
-from services.scorer.core import chunks
-from services.scorer.core.step import Partition
+from services.scorer.cores import Core, S, State
 from shared.contracts.topics import ACTIVITY
 
 MOST_BYTES_PER_S: Final = 40_000_000
@@ -36,14 +35,17 @@ NO_CYCLE: Final = -1
 WRITER: Final = uuid.uuid4().hex[:8]
 """Tells our cycles from those of another process that still believes it owns the partition."""
 
+Records = Sequence[tuple[int, bytes]]
+"""Offsets and values of records, in log order."""
+
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
+class Loaded(Generic[S]):
     """What the topic held of a partition: no state if there is no complete cycle; `end` is the log end then."""
 
-    state: Partition | None
+    state: S | None
     end: int
     first: int = NO_CYCLE
     """First offset of the cycle the state came from."""
@@ -111,21 +113,12 @@ class Activity:
         except (KafkaError, OSError, TimeoutError) as fault:
             log.warning("checkpoint_trim_failed", partition=partition, before=before, fault=repr(fault))
 
-    async def load(self, partition: int, *, partitions: int, seed: int, progress: Callable[[], None]) -> Loaded:
-        """Read the last complete cycle and what follows it, and rebuild the state from it.
-
-        `progress` is called whenever records came. Raises what `restore` raises when a chunk is damaged.
-        """
+    async def read(self, partition: int, *, progress: Callable[[], None]) -> tuple[Records, int]:
+        """Return what the topic holds of a partition, and its log end; `progress` is called as records come."""
         async with self._reading:
-            records, end = await self._read(partition, progress)
-        first = _first_of_last_cycle(records)
-        if first == NO_CYCLE:
-            return Loaded(state=None, end=end)
-        values = [value for offset, value in records if offset >= first]
-        state = await asyncio.to_thread(chunks.restore, values, partition=partition, partitions=partitions, seed=seed)
-        return Loaded(state=state, end=end, first=first)
+            return await self._read(partition, progress)
 
-    async def _read(self, partition: int, progress: Callable[[], None]) -> tuple[list[tuple[int, bytes]], int]:
+    async def _read(self, partition: int, progress: Callable[[], None]) -> tuple[Records, int]:
         while True:
             try:
                 return await self._read_once(partition, progress)
@@ -133,7 +126,7 @@ class Activity:
                 log.warning("checkpoint_trimmed_while_read", partition=partition)
                 progress()
 
-    async def _read_once(self, partition: int, progress: Callable[[], None]) -> tuple[list[tuple[int, bytes]], int]:
+    async def _read_once(self, partition: int, progress: Callable[[], None]) -> tuple[Records, int]:
         start, end = await self._span(partition)
         records: list[tuple[int, bytes]] = []
         if start == end:
@@ -156,7 +149,33 @@ class Activity:
         return int(starts[tp]), int(ends[tp])
 
 
-class Cycles:
+class ActivityLog(Protocol):
+    """The checkpoint's topic as loading and cycles use it."""
+
+    async def end(self, partition: int) -> int: ...
+
+    async def read(self, partition: int, *, progress: Callable[[], None]) -> tuple[Records, int]: ...
+
+    async def write(self, partition: int, value: bytes) -> int: ...
+
+    async def trim(self, partition: int, *, before: int) -> None: ...
+
+
+async def load(activity: ActivityLog, core: Core[S], *, partition: int, progress: Callable[[], None]) -> Loaded[S]:
+    """Read the last complete cycle of a partition and what follows it, and rebuild the state from it.
+
+    Raises what the core's `restore` raises when a chunk is damaged.
+    """
+    records, end = await activity.read(partition, progress=progress)
+    first = first_of_last_cycle(records, core)
+    if first == NO_CYCLE:
+        return Loaded(state=None, end=end)
+    values = [value for offset, value in records if offset >= first]
+    state = await asyncio.to_thread(core.restore, values, partition=partition)
+    return Loaded(state=state, end=end, first=first)
+
+
+class Cycles(Generic[S]):
     """The rolling checkpoint of one partition while it is ours.
 
     `durable` waits until the outputs up to an offset are durable. `end` is the offset after the last record written
@@ -165,15 +184,17 @@ class Cycles:
 
     def __init__(
         self,
-        activity: Activity,
-        state: Partition,
+        activity: ActivityLog,
+        core: Core[S],
+        state: S,
         *,
-        loaded: Loaded,
+        loaded: Loaded[S],
         durable: Callable[[int], Awaitable[None]],
         cycle_s: float,
     ) -> None:
         self.end = loaded.end
         self._activity = activity
+        self._core = core
         self._state = state
         self._partition = state.partition
         self._durable = durable
@@ -199,7 +220,7 @@ class Cycles:
 
     async def _cycle(self) -> None:
         known = (self._state.position, _events(self._state))
-        cycle = chunks.begin(self._state, writer=WRITER)
+        cycle = self._core.begin(self._state, writer=WRITER)
         first, written = self.end, 0
         while (records := cycle.next(self._state)) is not None:
             await self._durable(self._state.position)
@@ -221,14 +242,14 @@ class Cycles:
         return offset
 
 
-def _events(state: Partition) -> int:
+def _events(state: State) -> int:
     counts = state.counts
     return sum(number for fate, number in counts.items() if fate != "ticks")
 
 
-def _first_of_last_cycle(records: Sequence[tuple[int, bytes]]) -> int:
+def first_of_last_cycle(records: Records, core: Core[S]) -> int:
     """Return the first offset of the complete cycle with the highest base: a stale writer's may come later."""
-    markers = [chunks.read_marker(value) for _, value in records if chunks.kind_of(value) == "marker"]
+    markers = [marker for _, value in records if (marker := core.marker_of(value)) is not None]
     held = records[0][0] if records else 0
     whole = [marker for marker in markers if marker.first_record >= held]
     return max(whole, key=lambda marker: marker.base).first_record if whole else NO_CYCLE

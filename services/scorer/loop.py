@@ -11,78 +11,71 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, NoReturn
+from typing import Any, Final, Generic, Literal, NoReturn
 
 import structlog
 
 from services.scorer import metrics
-from services.scorer.checkpoint import Activity, Cycles, Loaded
+from services.scorer.checkpoint import ActivityLog, Cycles, Loaded, load
 from services.scorer.context import Context, named_context
 from services.scorer.core.batch import Batch
 from services.scorer.core.fates import Fate
 from services.scorer.core.publish import GENERATION, HealthRow
-from services.scorer.core.step import LONGEST_HOLD, Outputs, Partition, last_healths, step
+from services.scorer.core.step import LONGEST_HOLD, Outputs
+from services.scorer.cores import Core, S
 from services.scorer.eventlog import EventLog
 from services.scorer.fence import Exit, Fence, end_process
 from services.scorer.guard import Watch
 from services.scorer.lane import Decided, Lane
 from services.scorer.mirror import Mirror
 from services.scorer.outputs import KafkaOutputs
+from services.scorer.quarantine import note_crash, readable
 from services.scorer.recent import Recents
 from shared.contracts.context import Guard, GuardState
 from shared.health_store import HealthStore
 
 RELEASE_TIMEOUT_S: Final = 5.0
 MIRROR_TIMEOUT_S: Final = 1.0
-
-Step = Callable[..., Outputs]
-"""`core.step.step`, or what a test puts in its place."""
+IDLE_LOOKS: Final = 90
+"""Of the lag, one a second: more than the minute in which a tick comes even where nothing else does."""
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Owned:
+class Owned(Generic[S]):
     """A partition that is ours: its state, and the tasks that serve it."""
 
-    state: Partition
+    state: S
     lane: Lane
-    cycles: Cycles
+    cycles: Cycles[S]
     mirror: Mirror
     tasks: list[asyncio.Task[None]]
     reported: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ready:
+class Ready(Generic[S]):
     """The state of a partition and where it came from; what is kept is usable while nobody else wrote a checkpoint.
 
     `unwritten` is what Redis had not got when the state was given up.
     """
 
     source: Literal["kept", "checkpoint", "log"]
-    state: Partition
-    loaded: Loaded
+    state: S
+    loaded: Loaded[S]
     unwritten: Sequence[HealthRow] = ()
 
 
-@dataclass(slots=True, kw_only=True)
-class Shape:
-    """What partitions are made with."""
-
-    partitions: int
-    seed: int
-    cycle_s: float
-
-
 @dataclass(kw_only=True)
-class Loop:
+class Loop(Generic[S]):
     """The effect loop of one process."""
 
-    shape: Shape
+    core: Core[S]
+    cycle_s: float
     context: Context
     events: EventLog
-    activity: Activity
+    activity: ActivityLog
     outputs: KafkaOutputs
     store: HealthStore
     now_ms: Callable[[], int]
@@ -91,15 +84,15 @@ class Loop:
     recents: Recents
     bring_back: Callable[[int], Awaitable[None]]
     """Write the history of a partition's accounts into Redis again."""
-    step: Step = step
     end: Callable[..., NoReturn] = end_process
     fence: Fence = field(init=False)
-    _owned: dict[int, Owned] = field(default_factory=dict)
-    _kept: dict[int, Ready] = field(default_factory=dict)
+    _owned: dict[int, Owned[S]] = field(default_factory=dict)
+    _kept: dict[int, Ready[S]] = field(default_factory=dict)
     _loading: dict[int, float] = field(default_factory=dict)
     _expected: frozenset[int] | None = None
     _guarded: frozenset[str] = frozenset()
     _ends: Mapping[int, int] = field(default_factory=dict)
+    _looks: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.fence = Fence(
@@ -114,7 +107,7 @@ class Loop:
         """Whether the state of every partition assigned is there."""
         return self._expected is not None and self._expected <= self._owned.keys()
 
-    def states(self) -> Mapping[int, Partition]:
+    def states(self) -> Mapping[int, S]:
         """Return the state of every partition that is ours, by number."""
         return {partition: owned.state for partition, owned in self._owned.items()}
 
@@ -127,13 +120,19 @@ class Loop:
         await self.context.reach(named_context(batch))
         if int(batch.offsets[0]) > owned.state.position:
             await self.events.check_not_lost(batch.partition, position=owned.state.position)
+        batch = await readable(batch, core=self.core, state=owned.state, context=self.context, now_ms=self.now_ms)
         if self._owned.get(batch.partition) is not owned:
             return
         self.fence.check()
         # from here to the lane nothing may wait: a state ahead of its outputs must not be given up
         began = time.perf_counter()
         ticks = owned.state.counts[Fate.TICK]
-        outputs = self.step(owned.state, batch, known_at=self.context.known_at)
+        try:
+            outputs = self.core.step(owned.state, batch, known_at=self.context.known_at)
+        except Exception as fault:
+            self._abandon(batch.partition)
+            await note_crash(batch, fault, context=self.context, now_ms=self.now_ms)
+            raise
         phase = "tick" if owned.state.counts[Fate.TICK] > ticks else "fold"
         metrics.STEP.labels(phase).observe(time.perf_counter() - began)
         self._report(owned)
@@ -192,12 +191,18 @@ class Loop:
                     source="kept", state=owned.state, loaded=loaded, unwritten=owned.mirror.unwritten()
                 )
             metrics.LAG.remove(str(partition))
+        self._looks.clear()
         metrics.OWNED.set(0)
 
     def fail(self, fault: BaseException) -> None:
         """End the process: nobody planned for this."""
         log.error("unplanned", exc_info=fault)
         self.end(Exit.UNPLANNED, fault=repr(fault))
+
+    def _abandon(self, partition: int) -> None:
+        """Let nothing more of a half-changed state leave."""
+        for task in self._owned.pop(partition).tasks:
+            task.cancel()
 
     async def refill(self) -> None:
         """Write every account of partitions that Redis has lost, or never had, again (promise 6 of the design)."""
@@ -232,7 +237,7 @@ class Loop:
                 metrics.GUARDS.labels(guard.state).inc()
                 log.warning("source_guard", source=guard.source, state=guard.state, accounts=guard.accounts)
 
-    def _held(self, states: Mapping[int, Partition], *, now: int) -> Mapping[str, Guard]:
+    def _held(self, states: Mapping[int, S], *, now: int) -> Mapping[str, Guard]:
         """Return the guards in force in some of our partitions, by source, and show them."""
         known = [self.context.known_at(self.context.offset, partition).guards for partition in states]
         guards = {source: guard for some in known for source, guard in some.items() if guard.state is GuardState.HELD}
@@ -250,11 +255,21 @@ class Loop:
         for partition, owned in self._owned.items():
             if partition in ends:
                 metrics.LAG.labels(str(partition)).set(max(0, ends[partition] - owned.state.position))
+                self._watch_progress(partition, position=owned.state.position, end=ends[partition])
+        metrics.SEEN_HORIZON.set(min((owned.state.horizon_hours for owned in self._owned.values()), default=0))
         running = {job for owned in self._owned.values() for job, _ in owned.state.running}
         metrics.IMPORTS_RUNNING.set(len(running))
         metrics.ACCOUNTS.set(sum(owned.state.accounts for owned in self._owned.values()))
         for fate in metrics.FATES:
             metrics.LOG.labels(fate).set(sum(owned.state.counts[fate] for owned in self._owned.values()))
+
+    def _watch_progress(self, partition: int, *, position: int, end: int) -> None:
+        """End the process when a partition's position stays where it is although more lies there, look after look."""
+        before, looks = self._looks.get(partition, (position, 0))
+        looks = looks + 1 if position == before and position < end else 0
+        self._looks[partition] = (position, looks)
+        if looks >= IDLE_LOOKS:
+            self.end(Exit.NO_PROGRESS, partition=partition, position=position, log_end=end)
 
     def start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Run a task whose failure ends the process."""
@@ -266,31 +281,28 @@ class Loop:
         if not task.cancelled() and (fault := task.exception()) is not None:
             self.fail(fault)
 
-    async def _write_all(self, owned: Owned) -> bool:
-        for rows in last_healths(owned.state):
+    async def _write_all(self, owned: Owned[S]) -> bool:
+        for rows in self.core.last_healths(owned.state):
             owned.mirror.put(rows)
             if not await owned.mirror.until_written(owned.state.position):
                 return False
         return True
 
-    async def _take_kept(self, partition: int) -> Ready | None:
+    async def _take_kept(self, partition: int) -> Ready[S] | None:
         kept = self._kept.pop(partition, None)
         if kept is None or await self.activity.end(partition) != kept.loaded.end:
             return None
         return kept
 
-    async def _load(self, partition: int) -> Ready:
-        shape = self.shape
-        loaded = await self.activity.load(
-            partition, partitions=shape.partitions, seed=shape.seed, progress=lambda: self._progress(partition)
-        )
+    async def _load(self, partition: int) -> Ready[S]:
+        loaded = await load(self.activity, self.core, partition=partition, progress=lambda: self._progress(partition))
         if loaded.state is not None:
             return Ready(source="checkpoint", state=loaded.state, loaded=loaded)
-        state = Partition.empty(partition=partition, partitions=shape.partitions, seed=shape.seed)
+        state = self.core.empty(partition)
         state.position = await self.events.first_start(partition)
         return Ready(source="log", state=state, loaded=loaded)
 
-    def _own(self, partition: int, found: Ready) -> None:
+    def _own(self, partition: int, found: Ready[S]) -> None:
         state, mirror = found.state, Mirror(self.store)
         mirror.put(found.unwritten)
         lane = Lane(lambda decided: self._perform(decided, mirror), position=state.position)
@@ -301,10 +313,11 @@ class Loop:
 
         cycles = Cycles(
             self.activity,
+            self.core,
             state,
             loaded=found.loaded,
             durable=durable,
-            cycle_s=self.shape.cycle_s,
+            cycle_s=self.cycle_s,
         )
         tasks = [
             self.start(work, f"{name}-{partition}")
@@ -324,7 +337,7 @@ class Loop:
         age_ms = self.now_ms() - int(decided.batch.timestamps[0])
         metrics.EVENT_AGE.observe(max(0, age_ms) / 1000)
 
-    def _report(self, owned: Owned) -> None:
+    def _report(self, owned: Owned[S]) -> None:
         for fate, count in owned.state.counts.items():
             metrics.RECORDS.labels(fate).inc(count - owned.reported.get(fate, 0))
             owned.reported[fate] = count

@@ -1,15 +1,34 @@
 """Ten lines of core: every record becomes an output, a record `dead` a dead letter, and nothing is forgotten."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import numpy as np
 
+from services.scorer.core import chunks
 from services.scorer.core.batch import Batch
 from services.scorer.core.decode import Reason
 from services.scorer.core.fates import Dead
 from services.scorer.core.publish import HealthRow, Record
 from services.scorer.core.step import Outputs, Partition
+from services.scorer.cores import Columnar
+
+
+class FakeCore:
+    """A core whose step is `step`; cycles and empty states are the columnar core's."""
+
+    def __init__(self) -> None:
+        self.step: Callable[..., Outputs] = fake_step
+        self._columnar = Columnar(partitions=1, seed=0)
+
+    def empty(self, partition: int) -> Partition:
+        return self._columnar.empty(partition)
+
+    def begin(self, state: Partition, *, writer: str) -> chunks.Cycle:
+        return self._columnar.begin(state, writer=writer)
+
+    def last_healths(self, _state: Partition) -> Iterator[list[HealthRow]]:
+        return iter(())
 
 
 def fake_step(state: Partition, batch: Batch, *, known_at: Callable[[int, int], Any]) -> Outputs:  # noqa: ARG001

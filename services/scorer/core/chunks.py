@@ -10,6 +10,7 @@ A record is one kind byte, a CRC-32 (4 bytes, big-endian) of the rest, and Messa
 
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
 from typing import Any, Final, Literal
 
 import msgspec
@@ -21,10 +22,14 @@ from services.scorer.core.days import NO_DAY
 from services.scorer.core.erasure import Entry
 from services.scorer.core.imports import NO_JOB
 from services.scorer.core.rules import Episodes
+from services.scorer.core.seen import Segment
 from services.scorer.core.step import Partition
-from services.scorer.core.table import NONE, Columns, Ints
+from services.scorer.core.table import NONE, Columns, HashTable, Ints
 
-SCHEMA: Final = 2
+SCHEMA_READ: Final = 3
+SCHEMA_WRITTEN: Final = 2
+"""What we write is readable by every version that reads this schema. A schema is read one release before it is written,
+so that going back by one version loses nothing; fields a version doesn't know are passed over."""
 ACCOUNTS_A_CHUNK: Final = 512
 IDS_A_CHUNK: Final = 32_768
 MOST_BYTES: Final = 900_000
@@ -85,7 +90,10 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
     clock: int | None
     pending: bool
     counts: dict[str, int]
-    hours: list[tuple[int, int]]
+    hours: list[tuple[int, int]] = []
+    """Arrival hours and the offset at which each began: what versions go by that know no segments."""
+    hour: int = -1
+    segments: list[Segment] = []
     bundle: bytes | None
     bundle_version: str | None
     rules: list[str]
@@ -112,7 +120,7 @@ class Cycle:
         self._number = 0
         bundle = state.bundle
         self._at_base = Marker(
-            schema=SCHEMA,
+            schema=SCHEMA_WRITTEN,
             cycle=self.id,
             base=self.base,
             chunks=0,
@@ -122,7 +130,9 @@ class Cycle:
             clock=state.clock,
             pending=state.pending,
             counts=dict(state.counts),
-            hours=list(state.seen.hours),
+            hours=_hours(state.seen.segments),
+            hour=state.seen.hour,
+            segments=list(state.seen.segments),
             bundle=bundle.source if bundle else None,
             bundle_version=bundle.version if bundle else None,
             rules=list(state.episodes.rules),
@@ -183,9 +193,9 @@ def kind_of(value: bytes) -> Kind | None:
 def read_marker(value: bytes) -> Marker:
     """Read a marker; raises CheckpointError when it is damaged or of a newer schema."""
     marker = msgspec.msgpack.decode(_opened(value), type=Marker)
-    if marker.schema > SCHEMA:
+    if marker.schema > SCHEMA_READ:
         raise CheckpointError(
-            f"the checkpoint has schema {marker.schema}, this version reads up to {SCHEMA}: run the newer version"
+            f"the checkpoint has schema {marker.schema}, this version reads up to {SCHEMA_READ}: run the newer version"
         )
     return marker
 
@@ -220,7 +230,6 @@ def _restored(marker: Marker, bodies: list[bytes], *, seed: int) -> Partition:
     state = Partition.empty(partition=marker.partition, partitions=marker.partitions, seed=seed)
     state.position, state.clock, state.pending = marker.base, marker.clock, marker.pending
     state.counts.update(marker.counts)
-    state.seen.hours = list(marker.hours)
     state.imports.restore(marker.imports)
     state.guards = frozenset(marker.guards)
     if marker.bundle is not None:
@@ -234,11 +243,24 @@ def _restored(marker: Marker, bodies: list[bytes], *, seed: int) -> Partition:
         if body[:1] == b"I":
             ids = msgspec.msgpack.decode(body[1:], type=_Ids)
             state.seen.table.put(np.frombuffer(ids.keys, np.uint64), np.frombuffer(ids.offsets, np.int64))
+    state.seen.hour, state.seen.segments = marker.hour, list(marker.segments) or _segments(marker, state.seen.table)
     for chunk in sorted(chunks, key=lambda chunk: chunk.first):
         _unpack(chunk, state)
     count = state.accounts
     state.next_due = int(state.activity.accounts["due"][:count].min()) if count else None
     return state
+
+
+def _hours(segments: list[Segment]) -> list[tuple[int, int]]:
+    return list({segment.hour: (segment.hour, segment.first) for segment in reversed(segments)}.values())[::-1]
+
+
+def _segments(marker: Marker, table: HashTable) -> list[Segment]:
+    """Return the segments that the checkpoint of a version without any amounts to."""
+    _, offsets = table.entries()
+    bounds = [*(offset for _, offset in marker.hours), marker.base]
+    counts = [int(((offsets >= start) & (offsets < end)).sum()) for start, end in pairwise(bounds)]
+    return [Segment(hour, offset, ids) for (hour, offset), ids in zip(marker.hours, counts, strict=True)]
 
 
 def _bundle(marker: Marker) -> CompiledBundle:
@@ -264,7 +286,7 @@ def _packed(state: Partition, rows: Ints) -> _Chunk:
     sources = sources[activity.sources["last"][sources] != NONE]
     erased, erased_users = state.erasures.entries(rows.tolist())
     return _Chunk(
-        schema=SCHEMA,
+        schema=SCHEMA_WRITTEN,
         upto=state.position - 1,
         first=int(rows[0]),
         names=[activity.names.text(row) for row in rows.tolist()],

@@ -4,11 +4,14 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
-from services.scorer.checkpoint import NO_CYCLE, Budget, Cycles, Loaded, _first_of_last_cycle
+from services.scorer.checkpoint import NO_CYCLE, Budget, Cycles, Loaded, first_of_last_cycle
 from services.scorer.core import chunks
 from services.scorer.core.decode import hashes_of
 from services.scorer.core.step import Partition
+from services.scorer.cores import Columnar
 from tests.support.fake_core import as_any
+
+CORE = Columnar(partitions=1, seed=7)
 
 
 class Log:
@@ -48,9 +51,9 @@ async def at_once(_position: int) -> None:
     return
 
 
-def cycles(log: Log, state: Partition, *, durable: Callable[[int], object] = at_once) -> Cycles:
-    loaded = Loaded(state=None, end=log.next)
-    return Cycles(as_any(log), state, loaded=loaded, durable=as_any(durable), cycle_s=0.01)
+def cycles(log: Log, state: Partition, *, durable: Callable[[int], object] = at_once) -> Cycles[Partition]:
+    loaded: Loaded[Partition] = Loaded(state=None, end=log.next)
+    return Cycles(as_any(log), CORE, state, loaded=loaded, durable=as_any(durable), cycle_s=0.01)
 
 
 async def until(holds: Callable[[], bool]) -> None:
@@ -143,12 +146,12 @@ def test_recovery_takes_the_cycle_with_the_highest_base_that_is_still_whole() ->
         records.append(written.marker(first_record=first))
         return first
 
-    assert _first_of_last_cycle([]) == NO_CYCLE
+    assert first_of_last_cycle([], CORE) == NO_CYCLE
     cycle(10, writer="us")
     ours = cycle(20, writer="us")
     cycle(15, writer="a zombie, late")
-    assert _first_of_last_cycle(list(enumerate(records))) == ours
-    assert _first_of_last_cycle(list(enumerate(records))[ours + 1 :]) != ours  # trimmed into: not whole
+    assert first_of_last_cycle(list(enumerate(records)), CORE) == ours
+    assert first_of_last_cycle(list(enumerate(records))[ours + 1 :], CORE) != ours  # trimmed into: not whole
 
 
 async def test_the_budget_spreads_bytes_over_time() -> None:

@@ -7,15 +7,16 @@ from contextlib import asynccontextmanager
 import pytest
 
 from services.scorer import loop as loop_module
-from services.scorer.checkpoint import Loaded
+from services.scorer.checkpoint import Records
 from services.scorer.core.batch import Batch
 from services.scorer.core.known import Known
 from services.scorer.core.step import Outputs, Partition
 from services.scorer.fence import Exit
 from services.scorer.guard import Patience, Watch
-from services.scorer.loop import Loop, Shape
+from services.scorer.loop import IDLE_LOOKS, Loop
 from services.scorer.recent import Recents
-from tests.support.fake_core import as_any, batch, fake_step
+from shared.contracts.context import Crash, Quarantine
+from tests.support.fake_core import FakeCore, as_any, batch, fake_step
 
 
 @pytest.fixture(autouse=True)
@@ -38,6 +39,7 @@ class World:
         self.fault: Exception | None = None
         self.checkpoint_end = 0
         self.loads = 0
+        self.told: list[Crash] = []
         self.log_begin = 0
 
     # KafkaOutputs
@@ -60,10 +62,10 @@ class World:
         assert partition == 0
         return self.checkpoint_end
 
-    async def load(self, partition: int, **_options: object) -> Loaded:
+    async def read(self, partition: int, **_options: object) -> tuple[Records, int]:
         self.loads += 1
         assert partition == 0
-        return Loaded(state=None, end=self.checkpoint_end)
+        return [], self.checkpoint_end
 
     # EventLog
     async def first_start(self, partition: int) -> int:
@@ -85,6 +87,15 @@ class World:
         """Know of nothing."""
         return Known()
 
+    def quarantined(self, topic: str, partition: int) -> list[Quarantine]:  # noqa: ARG002  the real one's names
+        return []
+
+    def crashes(self, topic: str, partition: int) -> list[Crash]:  # noqa: ARG002  likewise
+        return []
+
+    async def tell(self, entry: Crash) -> None:
+        self.told.append(entry)
+
     def end_process(self, code: Exit, **fields: object) -> None:
         self.ended.append((code, str(fields.get("fault"))))
 
@@ -94,9 +105,10 @@ async def _nothing(partition: int) -> None:
 
 
 @asynccontextmanager
-async def looping(world: World) -> AsyncIterator[Loop]:
+async def looping(world: World) -> AsyncIterator[Loop[Partition]]:
     loop = Loop(
-        shape=Shape(partitions=1, seed=0, cycle_s=1000),
+        core=as_any(FakeCore()),
+        cycle_s=1000,
         context=as_any(world),
         events=as_any(world),
         activity=as_any(world),
@@ -107,7 +119,6 @@ async def looping(world: World) -> AsyncIterator[Loop]:
         bring_back=_nothing,
         recents=Recents(lambda _source, _fates: None, now_ms=lambda: 0),
         watch=Watch(Patience(window_ms=60, after_ms=1000, catch_up_ms=300, fewest_accounts=0)),
-        step=fake_step,
         end=as_any(world.end_process),
     )
     yield loop
@@ -115,7 +126,7 @@ async def looping(world: World) -> AsyncIterator[Loop]:
     await loop.release()
 
 
-async def process(loop: Loop, world: World, given: Batch) -> None:
+async def process(loop: Loop[Partition], world: World, given: Batch) -> None:
     last = int(given.offsets[-1])
     await loop.process(given, acknowledge=lambda: world.acknowledged.append(last))
 
@@ -231,9 +242,37 @@ async def test_a_fold_that_raises_is_not_acknowledged() -> None:
         raise ZeroDivisionError
 
     async with looping(world) as loop:
-        loop.step = broken
+        as_any(loop.core).step = broken
         await loop.take(0)
         with pytest.raises(ZeroDivisionError):
-            await process(loop, world, batch(0, b"x"))
-        loop.step = fake_step
-        assert world.acknowledged == []
+            await process(loop, world, batch(0, b"x", b"y"))
+        assert [(crash.first, crash.last, crash.fault) for crash in world.told] == [(0, 1, "ZeroDivisionError")]
+        as_any(loop.core).step = fake_step
+        await process(loop, world, batch(0, b"x", b"y"))
+        await settled()
+        assert (world.sent, world.acknowledged) == ([], []), "nothing of a half-changed state may leave"
+
+
+async def test_a_partition_that_stands_still_before_unread_events_ends_the_process() -> None:
+    world = World()
+    async with looping(world) as loop:
+        await loop.take(0)
+        for end in range(1, IDLE_LOOKS):
+            loop.report_lag({0: end})
+        assert world.ended == []
+        await process(loop, world, batch(0, b"x"))
+        loop.report_lag({0: 500})
+        for _ in range(IDLE_LOOKS - 1):
+            loop.report_lag({0: 500})
+        assert world.ended == []
+        loop.report_lag({0: 500})
+        assert [code for code, _ in world.ended] == [Exit.NO_PROGRESS]
+
+
+async def test_a_partition_with_nothing_to_read_may_stand_still() -> None:
+    world = World()
+    async with looping(world) as loop:
+        await loop.take(0)
+        for _ in range(3 * IDLE_LOOKS):
+            loop.report_lag({0: 0})
+        assert world.ended == []

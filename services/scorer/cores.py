@@ -1,0 +1,107 @@
+"""Name what the effect loop needs of a core, and bind the columnar one to it.
+
+The loop knows no rule of scoring: it carries a state through a core, and effects outside. The simulator puts the naive
+oracle in the core's place.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from services.scorer.core import chunks, step
+from services.scorer.core.batch import Batch
+from services.scorer.core.known import KnownAt
+from services.scorer.core.publish import HealthRow
+from services.scorer.core.step import Outputs, Partition
+
+
+class State(Protocol):
+    """What is remembered of a partition: a function of its log before `position`."""
+
+    partition: int
+    position: int
+    counts: Counter[str]
+    running: tuple[tuple[str, int], ...]
+    lapsed: int
+    clock: int | None
+    next_due: int | None
+    pending: bool
+
+    @property
+    def accounts(self) -> int: ...
+
+    @property
+    def horizon_hours(self) -> int: ...
+
+    def fed_by(self, source: str) -> int: ...
+
+
+S = TypeVar("S", bound=State)
+S_contra = TypeVar("S_contra", bound=State, contravariant=True)
+
+
+class Cycle(Protocol[S_contra]):
+    """One pass of the rolling checkpoint over a state: chunks until there are none, then the marker."""
+
+    def next(self, state: S_contra, /) -> Sequence[bytes] | None: ...
+
+    def marker(self, *, first_record: int, previous: int) -> bytes: ...
+
+
+class Marker(Protocol):
+    """What closes a cycle: where its records begin in the topic, and where its state stands in the log."""
+
+    @property
+    def first_record(self) -> int: ...
+
+    @property
+    def base(self) -> int: ...
+
+
+class Core(Protocol[S]):
+    """The decisions: all pure, nothing here waits."""
+
+    def empty(self, partition: int) -> S:
+        """Return the state before the first record."""
+
+    def step(self, state: S, batch: Batch, *, known_at: KnownAt) -> Outputs:
+        """Apply a batch and return what it leads to."""
+
+    def last_healths(self, state: S) -> Iterator[list[HealthRow]]:
+        """Yield every account's health as last published."""
+
+    def begin(self, state: S, *, writer: str) -> Cycle[S]:
+        """Begin a checkpoint cycle at the state's position."""
+
+    def marker_of(self, record: bytes) -> Marker | None:
+        """Return the marker that a record of the checkpoint is, None for any other."""
+
+    def restore(self, records: Iterable[bytes], *, partition: int) -> S | None:
+        """Return the state of the complete cycle with the highest base among records, None without one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Columnar:
+    """The core of `services/scorer/core/`; `seed` keys its hashes."""
+
+    partitions: int
+    seed: int
+
+    def empty(self, partition: int) -> Partition:
+        return Partition.empty(partition=partition, partitions=self.partitions, seed=self.seed)
+
+    def step(self, state: Partition, batch: Batch, *, known_at: KnownAt) -> Outputs:
+        return step.step(state, batch, known_at=known_at)
+
+    def last_healths(self, state: Partition) -> Iterator[list[HealthRow]]:
+        return step.last_healths(state)
+
+    def begin(self, state: Partition, *, writer: str) -> chunks.Cycle:
+        return chunks.begin(state, writer=writer)
+
+    def marker_of(self, record: bytes) -> chunks.Marker | None:
+        return chunks.read_marker(record) if chunks.kind_of(record) == "marker" else None
+
+    def restore(self, records: Iterable[bytes], *, partition: int) -> Partition | None:
+        return chunks.restore(records, partition=partition, partitions=self.partitions, seed=self.seed)
