@@ -27,8 +27,8 @@ class Live:
     scores: list[AccountHealth]
 
 
-async def read_partition(kafka: str, topic: str, number: int) -> list[Record]:
-    """Return a partition's records as the oracle takes them."""
+async def read_partition(kafka: str, topic: str, number: int, *, from_offset: int = 0) -> list[Record]:
+    """Return a partition's records from an offset on, as the oracle takes them."""
     return [
         Record(
             offset=record.offset,
@@ -37,7 +37,7 @@ async def read_partition(kafka: str, topic: str, number: int) -> list[Record]:
             value=record.value,
             headers=tuple((name, bytes(value)) for name, value in record.headers),
         )
-        async for record in read_to_end(kafka, topic, number)
+        async for record in read_to_end(kafka, topic, number, from_offset)
     ]
 
 

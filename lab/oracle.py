@@ -4,14 +4,15 @@ Written from that page alone. It is slow, keeps everything, and computes every n
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from lab.oracle_erasure import expiries
-from lab.oracle_features import DAY, HOUR, History, deadline_after, features_of
-from lab.oracle_health import Episode, View, band_of, contributions_of, steps_of
+from lab.oracle_features import DAY, HOUR, History, Names, deadline_after, features_of
+from lab.oracle_health import Episode, View, band_of, contributions_of, is_news, steps_of
 from lab.oracle_records import CHECKED, Dead, Event, Record, Tick, read
+from lab.oracle_seen import Seen
 from shared.contracts.context import Guard, GuardState, Import, ImportState, Quarantine
 from shared.contracts.events import MOVED_HEADER, AccountFacts, Kind
 from shared.contracts.health import AccountHealth, Attributes, Band, OpenEpisode
@@ -20,8 +21,6 @@ from shared.contracts.risk import Change, Transition, transition_id
 
 TIMELESS = CHECKED | {Kind.OUTCOME, Kind.GOAL, Kind.MILESTONE}
 LASTING = {*(CHECKED - {Kind.USER, Kind.ERASURE}), Kind.OUTCOME, Kind.GOAL, Kind.MILESTONE}
-SEGMENT = 65_536
-MOST_IDS = 1 << 20
 PRESENCE = {Kind.LOGIN, Kind.USAGE, Kind.OUTCOME}
 
 
@@ -76,7 +75,9 @@ class Result:
 
 
 @dataclass(slots=True, kw_only=True)
-class _Account:
+class Account:
+    """An account as it stands after the record at `upto`, or after what was read of the log so far."""
+
     history: History
     touched: bool = True
     due: int = 0
@@ -84,21 +85,18 @@ class _Account:
     episodes: list[Episode] = field(default_factory=list)
     published: tuple[Band, int | None, int] | None = None
     job: str | None = None
+    upto: int = -1
     erased_at: int = -1
-    erased_users: dict[str, int] = field(default_factory=dict)
+    erased_users: dict[Hashable, int] = field(default_factory=dict)
     gone: bool = True
     to_end: list[Episode] | None = None
     """After an erasure, until the next tick that evaluates: the episodes that were open."""
 
 
-@dataclass(slots=True)
-class _Segment:
-    hour: int
-    ids: list[tuple[str, str]] = field(default_factory=list)
-
-
 @dataclass(slots=True, kw_only=True)
-class _Log:
+class Log:
+    """What is remembered of one partition."""
+
     partition: int
     partitions: int
     generation: int
@@ -106,21 +104,31 @@ class _Log:
     clock: int | None = None
     arrival: int = 0
     bundle: Bundle | None = None
-    segments: list[_Segment] = field(default_factory=list)
-    seen: set[tuple[str, str]] = field(default_factory=set)
-    """What the segments hold together."""
+    names: Names = field(default_factory=Names)
+    seen: Seen = field(default_factory=Seen)
     rows: dict[str, int] = field(default_factory=dict)
     heard: dict[str, int] = field(default_factory=dict)
     guarded: set[str] = field(default_factory=set)
-    accounts: dict[str, _Account] = field(default_factory=dict)
+    accounts: dict[str, Account] = field(default_factory=dict)
     result: Result = field(default_factory=Result)
 
 
 def run(
-    records: Iterable[Record], *, partition: int, partitions: int, contexts: Contexts, generation: int = 1
+    records: Iterable[Record],
+    *,
+    partition: int,
+    partitions: int,
+    contexts: Contexts,
+    generation: int = 1,
+    begin: Callable[[Log], None] | None = None,
 ) -> Result:
-    """Return the fate of every record of one partition and all that its ticks publish."""
-    log = _Log(partition=partition, partitions=partitions, generation=generation, contexts=contexts)
+    """Return the fate of every record of one partition and all that its ticks publish.
+
+    `begin` fills in what a snapshot remembers; the records are those from its base on.
+    """
+    log = Log(partition=partition, partitions=partitions, generation=generation, contexts=contexts)
+    if begin is not None:
+        begin(log)
     for record in records:
         log.arrival = max(log.arrival, record.ts)
         try:
@@ -133,7 +141,7 @@ def run(
     return log.result
 
 
-def _fate(log: _Log, record: Record) -> str:
+def _fate(log: Log, record: Record) -> str:
     if any(isinstance(entry, Quarantine) and _is_set_aside(record, entry, log) for entry in log.contexts.values()):
         raise Dead("bug")
     event = read(record)
@@ -152,54 +160,44 @@ def _fate(log: _Log, record: Record) -> str:
             return "duplicate"
         log.rows[event.job] = event.row
         log.heard[event.job] = max(record.ts, log.heard.get(event.job, record.ts))
-        _apply(log, event)
+        _apply(log, event, offset=record.offset)
         return "applied"
-    _forget_before(log, hour=log.arrival // HOUR - 24)
-    if (event.source, event.id) in log.seen:
+    log.seen.forget_before(log.arrival // HOUR - 24)
+    identity = log.names.id(event.source, event.id)
+    if identity in log.seen.ids:
         return "duplicate"
-    _remember(log, (event.source, event.id), hour=log.arrival // HOUR)
-    _apply(log, event)
+    log.seen.remember(identity, hour=log.arrival // HOUR)
+    _apply(log, event, offset=record.offset)
     return "applied"
 
 
-def _last(log: _Log, record: Record) -> None:
+def _last(log: Log, record: Record) -> None:
     event = read(record)
     if not isinstance(event, Event) or event.kind not in LASTING or len(record.value or b"") > 1_048_576:
         return
     account = log.accounts[event.account]
-    if event.at > max(account.erased_at, account.erased_users.get(event.data.get("user") or "", -1)):
+    if event.at > max(account.erased_at, account.erased_users.get(_user(log, account, event), -1)):
         log.result.facts.append((record.offset, f"{event.account}/{event.kind}/{event.id}"))
 
 
-def _forget_before(log: _Log, *, hour: int) -> None:
-    while log.segments and log.segments[0].hour < hour:
-        log.seen.difference_update(log.segments.pop(0).ids)
+def _user(log: Log, account: Account, event: Event) -> Hashable:
+    return log.names.user(account.history, event.data.get("user"))
 
 
-def _remember(log: _Log, identity: tuple[str, str], *, hour: int) -> None:
-    last = log.segments[-1] if log.segments else None
-    if last is None or last.hour != hour or len(last.ids) == SEGMENT:
-        while len(log.seen) > MOST_IDS - SEGMENT:
-            log.seen.difference_update(log.segments.pop(0).ids)
-        log.segments.append(_Segment(hour))
-    log.segments[-1].ids.append(identity)
-    log.seen.add(identity)
-
-
-def _is_set_aside(record: Record, entry: Quarantine, log: _Log) -> bool:
+def _is_set_aside(record: Record, entry: Quarantine, log: Log) -> bool:
     return (entry.partition, entry.offset) == (log.partition, record.offset)
 
 
-def _is_before_windows(log: _Log, event: Event) -> bool:
+def _is_before_windows(log: Log, event: Event) -> bool:
     return log.clock is not None and event.at < log.clock - 91 * DAY and event.kind not in TIMELESS
 
 
-def _apply(log: _Log, event: Event) -> None:
+def _apply(log: Log, event: Event, *, offset: int) -> None:
     if event.account not in log.accounts:
         history = History(account=event.account, roll=roll_ms(event.account.encode()))
-        log.accounts[event.account] = _Account(history=history, touched=False)
+        log.accounts[event.account] = Account(history=history, touched=False)
     account = log.accounts[event.account]
-    if event.at <= account.erased_at:
+    if offset <= account.upto or event.at <= account.erased_at:
         return
     if event.kind == Kind.ERASURE:
         _erase(log, account, event)
@@ -227,13 +225,14 @@ def _learn(history: History, event: Event) -> None:
         history.learn(f"{data['status']}_at", None, stamp=stamp)
 
 
-def _erase(log: _Log, account: _Account, event: Event) -> None:
-    user = event.data.get("user")
+def _erase(log: Log, account: Account, event: Event) -> None:
+    user = _user(log, account, event)
     if user is None:
-        history = History(account=event.account, roll=account.history.roll)
-        log.accounts[event.account] = _Account(
+        history = History(account=event.account, roll=account.history.roll, number=account.history.number)
+        log.accounts[event.account] = Account(
             history=history,
             touched=False,
+            upto=account.upto,
             erased_at=event.at,
             erased_users=account.erased_users,
             to_end=account.episodes if account.to_end is None else account.to_end + account.episodes,
@@ -244,9 +243,9 @@ def _erase(log: _Log, account: _Account, event: Event) -> None:
         account.touched = True
 
 
-def _act(log: _Log, account: _Account, event: Event, *, is_presence: bool) -> None:
-    history, user = account.history, event.data.get("user")
-    if event.at <= account.erased_users.get(user or "", -1):
+def _act(log: Log, account: Account, event: Event, *, is_presence: bool) -> None:
+    history, user = account.history, _user(log, account, event)
+    if event.at <= account.erased_users.get(user, -1):
         user = None
     is_old = _is_before_windows(log, event)
     if is_presence and is_old:
@@ -272,7 +271,7 @@ def _key_features(bundle: Bundle) -> list[str]:
     return bundle.scorecard.get("key_features") or []
 
 
-def _tick(log: _Log, tick: Tick, *, offset: int) -> str:
+def _tick(log: Log, tick: Tick, *, offset: int) -> str:
     if log.clock is not None and tick.at <= log.clock:
         return "tick"
     log.clock = tick.at
@@ -288,25 +287,25 @@ def _tick(log: _Log, tick: Tick, *, offset: int) -> str:
     return "tick"
 
 
-def _runs(log: _Log, job: str, entries: list[Entry], *, at: int) -> bool:
+def _runs(log: Log, job: str, entries: list[Entry], *, at: int) -> bool:
     said = [entry for entry in entries if isinstance(entry, Import) and entry.job == job]
     if not said or said[-1].state is not ImportState.RUNNING:
         return False
     return at < max(said[-1].at, log.heard[job]) + 600_000
 
 
-def _guarded(log: _Log, entries: list[Entry], *, at: int) -> set[str]:
+def _guarded(log: Log, entries: list[Entry], *, at: int) -> set[str]:
     guards = [entry for entry in entries if isinstance(entry, Guard) and log.partition in entry.partitions]
     last = {guard.source: guard for guard in guards}
     return {source for source, guard in last.items() if guard.state is GuardState.HELD and at < guard.at + 4 * HOUR}
 
 
-def _evaluate(log: _Log, evaluation: Evaluation, *, changed: bool, running: set[str], freed: set[str]) -> None:
+def _evaluate(log: Log, evaluation: Evaluation, *, changed: bool, running: set[str], freed: set[str]) -> None:
     for account in log.accounts.values():
-        _remove(log, account, evaluation)
-        if account.gone:
+        if account.upto >= evaluation.offset:
             continue
-        if account.job in running and not changed:
+        _remove(log, account, evaluation)
+        if account.gone or (account.job in running and not changed):
             continue
         is_over = account.job is not None and account.job not in running
         is_freed = any(account.history.is_fed_by(source) for source in freed)
@@ -319,7 +318,7 @@ def _evaluate(log: _Log, evaluation: Evaluation, *, changed: bool, running: set[
     log.result.healths.update(evaluation.healths)
 
 
-def _remove(log: _Log, account: _Account, evaluation: Evaluation) -> None:
+def _remove(log: Log, account: Account, evaluation: Evaluation) -> None:
     if account.to_end is None or log.bundle is None:
         return
     evaluation.erased.add(account.history.account)
@@ -333,7 +332,7 @@ def _remove(log: _Log, account: _Account, evaluation: Evaluation) -> None:
     account.to_end = None
 
 
-def _judge(log: _Log, account: _Account, evaluation: Evaluation, *, standing: bool) -> None:
+def _judge(log: Log, account: Account, evaluation: Evaluation, *, standing: bool) -> None:
     if log.bundle is None:
         return
     history, t, bundle = account.history, evaluation.at, log.bundle
@@ -391,7 +390,7 @@ def _judge(log: _Log, account: _Account, evaluation: Evaluation, *, standing: bo
         )
         for step in steps
     ]
-    if _is_news(account.published, account.band, health, history.day(t)):
+    if is_news(account.published, account.band, health, history.day(t)):
         evaluation.scores.append(published)
         account.published = (account.band, health, history.day(t))
 
@@ -417,14 +416,6 @@ def _view(history: History, t: int, *, bundle: Bundle, held: bool) -> View:
         alpha_permille=alpha,
         held=held,
     )
-
-
-def _is_news(before: tuple[Band, int | None, int] | None, band: Band, health: int | None, day: int) -> bool:
-    if before is None or before[0] is not band or before[2] != day:
-        return True
-    if health is None or before[1] is None:
-        return health is not before[1]
-    return abs(health - before[1]) >= 1000
 
 
 def _attributes(history: History) -> Attributes:

@@ -31,6 +31,7 @@ from services.scorer.mirror import Mirror
 from services.scorer.outputs import KafkaOutputs
 from services.scorer.quarantine import note_crash, readable
 from services.scorer.recent import Recents
+from services.scorer.snapshots import SnapshotLog, Snapshots
 from shared.contracts.context import Guard, GuardState
 from shared.health_store import HealthStore
 
@@ -84,6 +85,8 @@ class Loop(Generic[S]):
     recents: Recents
     bring_back: Callable[[int], Awaitable[None]]
     """Write the history of a partition's accounts into Redis again."""
+    snapshots: SnapshotLog | None = None
+    """Where a cycle is kept every 30 days; None keeps none."""
     end: Callable[..., NoReturn] = end_process
     fence: Fence = field(init=False)
     _owned: dict[int, Owned[S]] = field(default_factory=dict)
@@ -318,6 +321,7 @@ class Loop(Generic[S]):
             loaded=found.loaded,
             durable=durable,
             cycle_s=self.cycle_s,
+            snapshots=Snapshots(self.snapshots, partition) if self.snapshots else None,
         )
         tasks = [
             self.start(work, f"{name}-{partition}")
