@@ -123,17 +123,24 @@ def _accounts(chunk: Chunk) -> list[Account]:
 
 def _account(history: History, row: Mapping[str, Any], *, chunk: Chunk, place: int) -> Account:
     health, published = row["published_health"], row["published_band"]
+    number = history.number or 0
+    erased_at, gone, pending, *_ = chunk.erased.get(number, (-1, False, False))
+    episodes = _episodes(chunk, history.account, place=place)
     return Account(
         history=history,
         touched=bool(row["touched"]),
         due=row["due"],
         band=BANDS[row["band"]],
-        episodes=_episodes(chunk, history.account, place=place),
+        episodes=[] if pending else episodes,
         published=None
         if published < 0
         else (BANDS[published], None if health == NONE else health, row["published_day"]),
         job=None if row["job"] < 0 else chunk.jobs[row["job"]],
         upto=chunk.upto,
+        erased_at=erased_at,
+        erased_users=dict(chunk.erased_users.get(number, {}).items()),
+        gone=gone,
+        to_end=episodes if pending else None,
     )
 
 

@@ -180,7 +180,7 @@ def compared(
         return row.partition == partition and row.offset <= upto and since.covers(row.account, offset=row.offset)
 
     past = [evaluation for evaluation in result.evaluations if evaluation.offset <= upto]
-    latest = {account: health for evaluation in past for account, health in evaluation.healths.items()}
+    latest = _latest(past)
     found = [
         Difference(account=account, at=health.at, what=_what(healths.get(account), health))
         for account, health in latest.items()
@@ -199,6 +199,15 @@ def compared(
     )
     found += _rows(scores, published.scores, what="a score")
     return found + _rows(transitions, published.transitions, what="a transition")
+
+
+def _latest(evaluations: Sequence[oracle.Evaluation]) -> dict[str, AccountHealth]:
+    latest: dict[str, AccountHealth] = {}
+    for evaluation in evaluations:
+        for account in evaluation.erased:
+            latest.pop(account, None)
+        latest |= evaluation.healths
+    return latest
 
 
 def _rows(truth: Rows, published: Rows, *, what: str) -> list[Difference]:

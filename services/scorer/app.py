@@ -32,7 +32,7 @@ from services.scorer.snapshots import SnapshotTopic
 from services.scorer.ticker import Ticker
 from shared import clock, kafka
 from shared.contracts.context import Bundle
-from shared.contracts.topics import ACTIVITY, DEAD_LETTERS, EVENTS, RISK, SCORER_GROUP, SCORES, SNAPSHOTS
+from shared.contracts.topics import ACTIVITY, DEAD_LETTERS, EVENTS, FACTS, RISK, SCORER_GROUP, SCORES, SNAPSHOTS
 from shared.health_store import HealthStore
 from shared.kafka import KafkaProblem
 from shared.recent import RecentFates
@@ -42,7 +42,7 @@ LAG_S: Final = 1.0
 REFILL_S: Final = 5.0
 REDIS_TIMEOUT_S: Final = 5.0
 FAUST_REQUEST_TIMEOUT_S: Final = 40.0
-SAME_PARTITIONS: Final = (ACTIVITY, SNAPSHOTS, RISK, SCORES, DEAD_LETTERS)
+SAME_PARTITIONS: Final = (ACTIVITY, SNAPSHOTS, FACTS, RISK, SCORES, DEAD_LETTERS)
 
 Process = Callable[[Batch, Callable[[], object]], Coroutine[Any, Any, None]]
 

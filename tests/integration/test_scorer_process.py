@@ -19,7 +19,7 @@ from shared import clock
 from shared.contracts.context import Guard
 from shared.contracts.health import AccountHealth
 from shared.contracts.partition import partition_of
-from shared.contracts.topics import CONTEXT, DEAD_LETTERS, EVENTS, PARTITIONS, SCORES
+from shared.contracts.topics import CONTEXT, DEAD_LETTERS, EVENTS, FACTS, PARTITIONS, SCORES
 from shared.dead_letters import source_of, unseal
 from shared.health_store import HealthStore
 from shared.kafka import producer, read_to_end
@@ -104,6 +104,9 @@ async def test_health_episodes_and_fates_are_those_of_the_oracle(scorer: ScorerP
     assert sorted(published, key=str) == sorted(wanted.transitions, key=str)
     scores = [msgspec.json.decode(found.value or b"", type=AccountHealth) async for found in _records(scorer, SCORES)]
     assert sorted(scores, key=str) == sorted(wanted.scores, key=str)
+    facts = {found.key: found.value async for found in _records(scorer, FACTS)}
+    assert facts == wanted.facts
+    assert {key.split(b"/")[1] for key in wanted.facts} == {b"outcome", b"billing", b"account"}
     counted = scorer.metrics()
     assert counted['churn_scorer_records_total{fate="applied"}'] == wanted.counts["applied"]
     assert counted['churn_scorer_records_total{fate="duplicate"}'] == wanted.counts["duplicate"]

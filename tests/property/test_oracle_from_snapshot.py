@@ -18,7 +18,7 @@ from shared.contracts.events import source_of
 from shared.contracts.health import AccountHealth
 from shared.contracts.risk import Transition
 from tests.property.test_checkpoint_changes_nothing import checkpoint
-from tests.support.histories import bundles, imported_lives, junk_logs, lives
+from tests.support.histories import bundles, erased_lives, imported_lives, junk_logs, lives
 from tests.support.log import HOUR, SEED, START, Configurations, Log, batches
 
 Row = TypeVar("Row", AccountHealth, Transition)
@@ -40,7 +40,7 @@ def _small_chunks() -> object:
 
 
 @settings(LOGS, max_examples=100)
-@given(log=st.one_of(junk_logs(), lives(), imported_lives()), seed=st.integers(0, 2**32))
+@given(log=st.one_of(junk_logs(), lives(), imported_lives(), erased_lives()), seed=st.integers(0, 2**32))
 def test_what_follows_a_snapshot_is_what_a_run_from_the_start_says(log: Log, seed: int) -> None:
     # batches:   |----|--base--|---chunk---|--chunk, chunk, marker--|---
     # compared:               '- fates -----------------------------------

@@ -158,6 +158,8 @@ class Expected:
     transitions: Sequence[Transition]
     scores: Sequence[AccountHealth]
     fates: Sequence[str]
+    facts: Mapping[bytes, bytes | None]
+    """The last value of every key of the facts topic."""
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -207,6 +209,11 @@ async def expected(bootstrap: str) -> Expected:
         transitions=[transition for result in results for transition in result.transitions],
         scores=[score for result in results for score in result.scores],
         fates=[fate for result in results for fate in result.fates],
+        facts={
+            key.encode(): logs[number][offset].value
+            for number, result in enumerate(results)
+            for offset, key in result.facts
+        },
     )
 
 

@@ -153,6 +153,7 @@ class Activity:
             count, columns = self.sources.count, self.sources
             account, last = columns["account"][:count], columns["last"][:count]
             is_its = columns["source"][:count] == self.source_names.index(source)
+            is_its &= last != NONE
             fed[account[is_its & (last >= self.accounts["last"][account] - FED)]] = True
         return fed
 
@@ -172,6 +173,28 @@ class Activity:
         used = present & (events.user != 0)
         self._see_users(events.account[used], users=events.user[used], days=days[used])
         self.accounts["touched"][events.account] = True
+
+    def forget_user(self, account: int, *, user: np.uint64) -> None:
+        """Let go of a user of an account (its row): nobody was active by that name."""
+        pair = users_of(np.array([account]), users=np.array([user], np.uint64))
+        row = int(self.user_rows.find(pair)[0])
+        if row < 0:
+            return
+        day, front, ring = int(self.users["last_day"][row]), int(self.accounts["front"][account]), "users"
+        if day != NO_DAY and front - USER_DAYS < day <= front:
+            self.accounts[ring][account, day % USER_DAYS] -= np.uint32(1)
+        self.users["last_day"][row] = NO_DAY
+
+    def empty_chains(self, account: int) -> None:
+        """Set the rows of an account's signals, users and sources back to nothing; a checkpoint leaves them out."""
+        for columns, head, names in (
+            (self.signals, "first_signal", ("front", "count")),
+            (self.users, "first_user", ("last_day",)),
+            (self.sources, "first_source", ("last",)),
+        ):
+            for _, rows in self.chain(columns, head=head, accounts=np.array([account])):
+                for name in names:
+                    columns[name][rows] = columns.spec[name][2]
 
     def _count(self, accounts: Ints, *, signals: Ints, days: Ints) -> None:
         rows = self._rows_of_signals(accounts, signals=signals)

@@ -19,11 +19,13 @@ import numpy as np
 
 from services.scorer.core.activity import FIRST_FEATURE, Activity, pairs_of
 from services.scorer.core.bundle import CompiledBundle, compile_bundle
+from services.scorer.core.days import NO_DAY
+from services.scorer.core.erasure import Entry
 from services.scorer.core.imports import NO_JOB
 from services.scorer.core.rules import Episodes
 from services.scorer.core.seen import Segment
 from services.scorer.core.step import Partition
-from services.scorer.core.table import Columns, HashTable, Ints
+from services.scorer.core.table import NONE, Columns, HashTable, Ints
 
 SCHEMA_READ: Final = 3
 SCHEMA_WRITTEN: Final = 2
@@ -74,6 +76,8 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     sources: dict[str, bytes] = {}
     source_names: list[str] = []
     jobs: list[str] = []
+    erased: dict[int, Entry] = {}
+    erased_users: dict[int, dict[int, int]] = {}
 
 
 class Ids(msgspec.Struct, frozen=True, kw_only=True, tag="ids"):
@@ -329,6 +333,10 @@ def _packed(state: Partition, rows: Ints) -> Chunk:
     signals = _linked(activity, activity.signals, head="first_signal", rows=rows)
     users = _linked(activity, activity.users, head="first_user", rows=rows)
     sources = _linked(activity, activity.sources, head="first_source", rows=rows)
+    signals = signals[activity.signals["front"][signals] != NO_DAY]
+    users = users[activity.users["last_day"][users] != NO_DAY]
+    sources = sources[activity.sources["last"][sources] != NONE]
+    erased, erased_users = state.erasures.entries(rows.tolist())
     return Chunk(
         schema=SCHEMA_WRITTEN,
         upto=state.position - 1,
@@ -344,6 +352,8 @@ def _packed(state: Partition, rows: Ints) -> Chunk:
         sources=_columns(activity.sources, sources),
         source_names=list(activity.source_names),
         jobs=list(state.imports.names),
+        erased=erased,
+        erased_users=erased_users,
     )
 
 
@@ -375,6 +385,7 @@ def _unpack(chunk: Chunk, state: Partition) -> None:
     if chunk.sources:
         _unpack_sources(chunk, activity)
     _unpack_episodes(chunk, state, rows)
+    state.erasures.restore(chunk.erased, chunk.erased_users)
     for row, fields in chunk.facts.items():
         state.facts.fields[row] = fields
         state.facts.mirror(row, activity=activity)
