@@ -32,6 +32,7 @@ from shared.health_store import HealthStore
 from shared.kafka import KafkaProblem
 from shared.keys import KeyRing
 from shared.recent import RecentFates
+from shared.tasks import cancel
 from shared.telemetry import Ready, ops_router
 
 TITLE = "Churnwatch ingest"
@@ -134,9 +135,7 @@ def build(settings: IngestSettings, sources: Sources) -> FastAPI:
             _owned(recent.run(), "recent"),
         ]
         yield
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel(tasks)
         await redis.aclose()
 
     ingest = Ingest(

@@ -24,7 +24,7 @@ RETRY_S: Final = (0.05, 0.2, 1.0, 5.0)
 
 PATIENCE_S: Final = 5.0
 IMPATIENCE_S: Final = 60.0
-"""How long the checkpoint goes on without waiting once Redis took too long."""
+"""How long the checkpoint goes on without waiting once Redis took too long, unless it has everything before that."""
 
 log = structlog.get_logger(__name__)
 
@@ -115,6 +115,7 @@ class Mirror:
         metrics.REDIS_WAITING.dec(before - len(self._waiting))
         if not self._waiting:
             self._news.clear()
+            self._impatient_until = 0.0
         async with self._written:
             self._written.notify_all()
 

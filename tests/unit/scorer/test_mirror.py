@@ -12,6 +12,7 @@ from services.scorer import mirror as mirror_module
 from services.scorer.core.publish import HealthRow
 from services.scorer.mirror import Mirror
 from tests.support.fake_core import as_any
+from tests.support.waiting import soon
 
 
 class Store:
@@ -123,3 +124,19 @@ async def test_a_partition_given_up_during_a_refill_leaves_nothing_waiting() -> 
 
 def waiting_in_all() -> float:
     return float(metrics.REDIS_WAITING._value.get())
+
+
+async def test_a_checkpoint_waits_again_as_soon_as_redis_has_everything() -> None:
+    async def nothing_waits() -> bool:
+        return not mirror.unwritten()
+
+    store = Store()
+    store.open.clear()
+    async with mirroring(store) as mirror:
+        mirror.put([row("a", 5)])
+        assert not await mirror.until_written(6, patience_s=0.01)
+        store.open.set()
+        await soon(nothing_waits)
+        mirror.put([row("b", 7)])
+        assert await mirror.until_written(8)
+    assert store.accounts == {"a": 5, "b": 7}
