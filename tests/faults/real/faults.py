@@ -141,8 +141,16 @@ class Faults:
         await self._redis("CONFIG", "SET", "maxmemory", "0")
 
     async def _degrade_redis(self, injection: Injection) -> None:
-        await self._redis("REPLICAOF", HOST, NOBODY)
+        await self.let_redis_take_nothing()
         await asyncio.sleep(injection.for_s)
+        await self.let_redis_take_writes()
+
+    async def let_redis_take_nothing(self) -> None:
+        """Make it a replica of nobody: it keeps what it has and refuses every write."""
+        await self._redis("REPLICAOF", HOST, NOBODY)
+
+    async def let_redis_take_writes(self) -> None:
+        """Make it its own master again."""
         await self._redis("REPLICAOF", "NO", "ONE")
 
     async def _redis(self, *words: str) -> None:

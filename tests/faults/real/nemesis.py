@@ -49,6 +49,9 @@ class Injection:
         return f"{self.fault}: {self.target}"
 
 
+Kind = tuple[Fault, Sequence[str]]
+"""A fault, and the targets one of which is drawn."""
+
 _SCORERS: Final = ("scorer-1", "scorer-2")
 _SECONDS: Final = {
     Fault.PAUSE: (8.0, 13.0),
@@ -63,7 +66,7 @@ _SECONDS: Final = {
     Fault.HALF_OPEN: (4.0, 14.0),
     Fault.DISK_FULL: (5.0, 10.0),
 }
-_ROUND: Final[Sequence[tuple[Fault, Sequence[str]]]] = (
+_ROUND: Final[Sequence[Kind]] = (
     (Fault.KILL, ("ingest",)),
     (Fault.KILL, _SCORERS),
     (Fault.KILL, _SCORERS),
@@ -88,14 +91,28 @@ _ROUND: Final[Sequence[tuple[Fault, Sequence[str]]]] = (
 """Each once a round, in a new order each round; one of the targets is drawn."""
 
 
+FAMILIES: Final[Sequence[frozenset[Fault]]] = (
+    frozenset({Fault.KILL}),
+    frozenset({Fault.POINT}),
+    frozenset({Fault.PAUSE}),
+    frozenset({Fault.BROKER_KILL, Fault.BROKER_PAUSE}),
+    frozenset({Fault.REDIS_KILL, Fault.REDIS_FLUSH, Fault.REDIS_FULL, Fault.REDIS_READ_ONLY}),
+    frozenset({Fault.STORM}),
+    frozenset({Fault.LATENCY, Fault.CUT, Fault.HALF_OPEN}),
+    frozenset({Fault.DISK_FULL}),
+)
+"""One of each comes first, so that a short run has them all."""
+
+
 def draw(seed: int, *, with_disk: bool = False) -> Iterator[Injection]:
-    """Yield faults without end; every point of a kind of service comes before one comes again."""
+    """Yield faults without end, at first one of each family; every point of a service comes before one comes again."""
     chance = random.Random(seed)
     points = {kind: _in_turn(points_of(kind), chance) for kind in ("ingest", "scorer", "alerts")}
     kinds = [*_ROUND, (Fault.DISK_FULL, ("kafka",))] if with_disk else list(_ROUND)
+    is_first = True
     while True:
         chance.shuffle(kinds)
-        for fault, targets in kinds:
+        for fault, targets in _one_of_each_first(kinds) if is_first else kinds:
             target, point = chance.choice(targets), None
             if fault is Fault.POINT:
                 name = next(points[target])
@@ -110,6 +127,13 @@ def draw(seed: int, *, with_disk: bool = False) -> Iterator[Injection]:
                 for_s=round(chance.uniform(*_SECONDS.get(fault, (0.0, 0.0))), 2),
                 overlaps=overlaps,
             )
+        is_first = False
+
+
+def _one_of_each_first(kinds: Sequence[Kind]) -> Sequence[Kind]:
+    places = [next((place for place, (fault, _) in enumerate(kinds) if fault in family), None) for family in FAMILIES]
+    firsts = sorted(place for place in places if place is not None)
+    return [*(kinds[place] for place in firsts), *(kind for place, kind in enumerate(kinds) if place not in firsts)]
 
 
 def _in_turn(names: Sequence[str], chance: random.Random) -> Iterator[str]:

@@ -27,6 +27,8 @@ from tests.faults.real.supervisor import KILLED, Ended, until
 from tests.faults.real.traffic import Traffic
 
 RECOVERED_WITHIN_S: Final = 120.0
+BEHIND_S: Final = 10.0
+"""A checkpoint waits five seconds for Redis, and its cycle takes two."""
 QUIET_S: Final = 3.0
 QUIET_WITHIN_S: Final = 180.0
 COUNTED_WITHIN_S: Final = 20.0
@@ -107,15 +109,32 @@ class Run:
                     break
                 await asyncio.sleep(injection.after_s)
                 await self._inject(faults, injection)
+            self._heal()
+            await faults.let_redis_take_nothing()
+            await asyncio.sleep(BEHIND_S / 4)
         finally:
             traffic.stop()
-        self._heal()
         async with asyncio.timeout(TRAFFIC_ENDS_WITHIN_S):
             await flowing
         traffic.ledger.close()
+        await self._end_scorers_ahead_of_redis(faults)
         self.report.counts |= {"sent": traffic.sent, "repeats": traffic.repeats, "requests": traffic.ledger.requests}
         self.report.not_reached += faults.not_reached
         self.report.violations += faults.violations
+
+    async def _end_scorers_ahead_of_redis(self, faults: Faults) -> None:
+        """Kill every scorer after its checkpoint went on without a Redis that takes nothing; then Redis takes writes.
+
+        It comes last, for it shows only while nothing new is evaluated.
+        """
+        await self.progress.until_reached(within_s=RECOVERED_WITHIN_S)
+        await asyncio.sleep(BEHIND_S)
+        self._kill_scorers()
+        await faults.let_redis_take_writes()
+
+    def _kill_scorers(self) -> None:
+        for name in self.deployment.running("scorer"):
+            self.deployment.services[name].kill()
 
     def _traffic(self) -> Traffic:
         return Traffic(
@@ -172,8 +191,7 @@ class Run:
         await self._until_quiet()
         first = await snapshot(self.deployment.redis.url)
         await self._count_fates()
-        for name in self.deployment.running("scorer"):
-            self.deployment.services[name].kill()
+        self._kill_scorers()
         await asyncio.to_thread(self.deployment.redis.kill)
         await asyncio.to_thread(self.deployment.redis.start)
         await self._until_quiet()

@@ -15,7 +15,7 @@ from shared.contracts.risk import Change, Severity, Transition
 from tests.faults.real import ledger as ledgers
 from tests.faults.real import messages, points
 from tests.faults.real.ledger import Answer, Ledger
-from tests.faults.real.nemesis import Fault, draw
+from tests.faults.real.nemesis import FAMILIES, Fault, draw
 from tests.faults.real.points import EXIT_UNKNOWN_POINT, POINTS, Point, When, arm
 from tests.faults.real.proxy import Link
 
@@ -76,6 +76,16 @@ def test_every_fault_and_every_point_has_its_turn() -> None:
     drawn = list(islice(draw(1, with_disk=True), 400))
     assert {injection.fault for injection in drawn} == set(Fault)
     assert {str(injection.point).partition(":")[0] for injection in drawn if injection.point} == set(POINTS)
+
+
+def test_a_short_run_has_one_of_each_family() -> None:
+    for seed in range(20):
+        begun = {injection.fault for injection in islice(draw(seed, with_disk=True), len(FAMILIES))}
+        assert all(begun & family for family in FAMILIES)
+
+
+def test_every_fault_is_of_one_family() -> None:
+    assert sorted(fault for family in FAMILIES for fault in family) == sorted(Fault)
 
 
 async def test_the_ledger_knows_what_was_promised(tmp_path: Path) -> None:
