@@ -15,9 +15,9 @@ from lab.live import Live, read_contexts, read_healths, read_live, read_partitio
 from lab.trouble import Trouble
 from shared.contracts.health import AccountHealth
 from shared.contracts.risk import Transition
-from shared.contracts.topics import EVENTS
-from shared.kafka import partitions, wait_ready
+from shared.kafka import wait_ready
 from shared.settings import ServiceSettings, load
+from shared.topology import current_topology
 
 SHOWN = 20
 
@@ -72,12 +72,15 @@ async def compare(kafka: str, redis: "Redis") -> Verdict:
     Redis shows of it.
     """
     healths, live = await read_healths(redis), await read_live(kafka)
-    contexts, count = await read_contexts(kafka), len(await partitions(kafka, EVENTS))
+    contexts, topology = await read_contexts(kafka), await current_topology(kafka)
+    if topology.generation > 1:
+        raise Trouble(f"{topology.events} goes on from a state that was moved: verify needs a log from its start")
+    count, events = topology.partitions, topology.events
     verdict = Verdict(fates={}, accounts=0, behind=0, differences=[])
     for number in range(count):
-        records = await read_partition(kafka, EVENTS, number)
+        records = await read_partition(kafka, events, number)
         if records and records[0].offset:
-            raise Trouble(f"{EVENTS}/{number} begins at {records[0].offset}: verify needs the log from its start")
+            raise Trouble(f"{events}/{number} begins at {records[0].offset}: verify needs the log from its start")
         result = oracle.run(records, partition=number, partitions=count, contexts=contexts)
         for fate, n in result.counts.items():
             verdict.fates[fate] = verdict.fates.get(fate, 0) + n

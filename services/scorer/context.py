@@ -22,6 +22,8 @@ from services.scorer.core.known import Known
 from shared.contracts.context import Bundle, ContextKind, Fingerprint, Guard, Import
 from shared.contracts.events import TICK_TYPE, Tick
 from shared.contracts.topics import CONTEXT
+from shared.contracts.topology import Standing, Topology
+from shared.topology import after_record
 
 START_TIMEOUT_S: Final = 30.0
 POLL_MS: Final = 500
@@ -67,6 +69,8 @@ class Context:
         self._known: dict[int, tuple[int, Known]] = {}
         """What was asked last, by partition: most ticks name the offset of the one before."""
         self._fingerprints: dict[str, str] = {}
+        self.standing: Standing | None = None
+        """How the event log is cut, by the entries read; None where nobody noted it yet."""
         self._position = 0
         self._news = asyncio.Condition()
 
@@ -111,6 +115,11 @@ class Context:
         kind = ContextKind.IMPORT if isinstance(entry, Import) else ContextKind.GUARD
         await self._append(kind, msgspec.json.encode(entry))
 
+    async def note(self, topology: Topology) -> int:
+        """Append how the event log is cut, and return the entry's offset when it has been read back."""
+        await self._append(ContextKind.TOPOLOGY, msgspec.json.encode(topology))
+        return self.offset
+
     async def run(self) -> None:
         """Keep reading until cancelled."""
         while True:
@@ -125,7 +134,7 @@ class Context:
         return asked[1]
 
     def _known_now(self, offset: int, partition: int) -> Known:
-        entries = [entry for at, entry in self._entries if at <= offset]
+        entries = [entry for at, entry in self._entries if at <= offset and self._is_ours(at, entry)]
         return Known(
             bundle=next((bundle for at, bundle in reversed(self._bundles) if at <= offset), None),
             imports={entry.job: entry for entry in entries if isinstance(entry, Import)},
@@ -133,6 +142,10 @@ class Context:
                 entry.source: entry for entry in entries if isinstance(entry, Guard) and partition in entry.partitions
             },
         )
+
+    def _is_ours(self, offset: int, entry: Import | Guard) -> bool:
+        # a guard names partitions by their number in the generation it was told in
+        return isinstance(entry, Import) or self.standing is None or self.standing.holds(offset)
 
     async def reach(self, offset: int) -> None:
         """Return when everything up to `offset` is read, or when the topic ends before it.
@@ -170,6 +183,10 @@ class Context:
 
     def _take(self, record: ConsumerRecord[bytes | None, bytes | None]) -> None:
         kind, value = record.key, record.value or b""
+        standing = after_record(self.standing, record)
+        if standing is not self.standing:
+            self.standing = standing
+            self._known.clear()
         if kind in _OF_KIND:
             self._take_entry(record, _OF_KIND[kind])
         elif kind == ContextKind.BUNDLE.value.encode():

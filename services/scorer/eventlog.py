@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from shared.contracts.topics import EVENTS
+from shared.contracts.topology import Topology
 
 
 class OffsetLost(RuntimeError):
@@ -15,7 +15,9 @@ class OffsetLost(RuntimeError):
 class EventLog:
     """Where the log of each partition begins and ends. Owns a consumer and an admin client."""
 
-    def __init__(self, bootstrap: str, *, group: str) -> None:
+    def __init__(self, bootstrap: str, *, group: str, topology: Topology) -> None:
+        self._topic = topology.events
+        self._activity = topology.activity
         self._consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False)
         self._admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
         self._group = group
@@ -28,14 +30,9 @@ class EventLog:
         await self._consumer.stop()
         await self._admin.close()
 
-    async def partitions(self, topic: str) -> int:
-        """Return how many partitions a topic has, 0 if it doesn't exist."""
-        topics = await self._admin.describe_topics([topic])
-        return sum(len(found["partitions"]) for found in topics if not found["error_code"])
-
     async def ends(self, partitions: Collection[int]) -> Mapping[int, int]:
         """Return the log end of each partition, by number."""
-        tps = [TopicPartition(EVENTS, partition) for partition in partitions]
+        tps = [TopicPartition(self._topic, partition) for partition in partitions]
         ends = await self._consumer.end_offsets(tps) if tps else {}
         return {tp.partition: int(end) for tp, end in ends.items()}
 
@@ -45,12 +42,12 @@ class EventLog:
         Raises OffsetLost when this group was further once and the log does not reach back to its beginning.
         """
         begin, _ = await self._span(partition)
-        tp = TopicPartition(EVENTS, partition)
+        tp = TopicPartition(self._topic, partition)
         committed = (await self._admin.list_consumer_group_offsets(self._group, partitions=[tp])).get(tp)
         if begin > 0 and committed is not None and committed.offset > 0:
             raise OffsetLost(
-                f"{EVENTS}/{partition}: the checkpoint is gone and the log begins at {begin}: restore"
-                f" churn.activity.v1, or accept the loss by deleting the group {self._group!r} and starting again"
+                f"{self._topic}/{partition}: the checkpoint is gone and the log begins at {begin}: restore"
+                f" {self._activity}, or accept the loss by deleting the group {self._group!r} and starting again"
             )
         return begin
 
@@ -59,8 +56,8 @@ class EventLog:
         begin, end = await self._span(partition)
         if not begin <= position <= end:
             raise OffsetLost(
-                f"{EVENTS}/{partition}: the state continues at offset {position}, but the log holds {begin} to {end}:"
-                " restore the topic, or empty churn.activity.v1 and delete the group to begin anew"
+                f"{self._topic}/{partition}: the state continues at offset {position}, but the log holds {begin} to"
+                f" {end}: restore the topic, or empty {self._activity} and delete the group to begin anew"
             )
 
     async def check_not_lost(self, partition: int, *, position: int) -> None:
@@ -68,12 +65,12 @@ class EventLog:
         begin, _ = await self._span(partition)
         if begin > position:
             raise OffsetLost(
-                f"{EVENTS}/{partition}: events {position} to {begin - 1} were deleted before they were scored:"
-                " raise the topic's retention; then empty churn.activity.v1 and delete the group to begin anew"
+                f"{self._topic}/{partition}: events {position} to {begin - 1} were deleted before they were scored:"
+                f" raise the topic's retention; then empty {self._activity} and delete the group to begin anew"
             )
 
     async def _span(self, partition: int) -> tuple[int, int]:
-        tp = TopicPartition(EVENTS, partition)
+        tp = TopicPartition(self._topic, partition)
         begins = await self._consumer.beginning_offsets([tp])
         ends = await self._consumer.end_offsets([tp])
         return int(begins[tp]), int(ends[tp])

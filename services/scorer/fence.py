@@ -2,7 +2,7 @@
 
     75  something nobody planned for            77  recovery makes no progress
     76  the loop stood still (SIGSTOP, swap):   78  outputs of a batch are not durable for too long
-        another worker may own our partitions
+        another worker may own our partitions   79  the event log is cut into other partitions than our state
 
 Restarting is the recovery path, and so the path that is tested most.
 """
@@ -31,6 +31,7 @@ class Exit(IntEnum):
     STALLED_LOOP = 76
     STALLED_RECOVERY = 77
     OLD_BATCH = 78
+    TOPOLOGY = 79
 
 
 def end_process(code: Exit, **fields: object) -> NoReturn:

@@ -20,7 +20,7 @@ from services.scorer.checkpoint import ActivityLog, Cycles, Loaded, load
 from services.scorer.context import Context, named_context
 from services.scorer.core.batch import Batch
 from services.scorer.core.fates import Fate
-from services.scorer.core.publish import GENERATION, HealthRow
+from services.scorer.core.publish import HealthRow
 from services.scorer.core.step import LONGEST_HOLD, Outputs
 from services.scorer.cores import Core, S
 from services.scorer.eventlog import EventLog
@@ -31,6 +31,7 @@ from services.scorer.mirror import Mirror
 from services.scorer.outputs import KafkaOutputs
 from services.scorer.recent import Recents
 from shared.contracts.context import Guard, GuardState
+from shared.contracts.topology import Topology
 from shared.health_store import HealthStore
 
 RELEASE_TIMEOUT_S: Final = 5.0
@@ -69,6 +70,7 @@ class Loop(Generic[S]):
     """The effect loop of one process."""
 
     core: Core[S]
+    topology: Topology
     cycle_s: float
     context: Context
     events: EventLog
@@ -190,13 +192,13 @@ class Loop(Generic[S]):
 
     async def refill(self) -> None:
         """Write every account of partitions that Redis has lost, or never had, again (promise 6 of the design)."""
-        filled = await self.store.filled()
+        filled, topology = await self.store.filled(), self.topology
         for partition, owned in list(self._owned.items()):
-            if filled.get(partition) == GENERATION:
+            if filled.get(partition) == topology.generation:
                 continue
             if await self._write_all(owned):
                 await self.bring_back(partition)
-                await self.store.mark_filled(GENERATION, [partition])
+                await self.store.mark_filled(topology, [partition])
                 log.info("redis_filled", partition=partition, accounts=owned.state.accounts)
 
     async def guard(self, ends: Mapping[int, int]) -> None:
@@ -277,7 +279,7 @@ class Loop(Generic[S]):
         return Ready(source="log", state=state, loaded=loaded)
 
     def _own(self, partition: int, found: Ready[S]) -> None:
-        state, mirror = found.state, Mirror(self.store)
+        state, mirror = found.state, Mirror(self.store, generation=self.topology.generation)
         mirror.put(found.unwritten)
         lane = Lane(lambda decided: self._perform(decided, mirror), position=state.position)
 

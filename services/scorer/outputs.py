@@ -6,7 +6,8 @@
 | dead | churn.dlq.v1, sealed | the original key | now |
 | moved | churn.events.v1, the account's partition, header `moved` | the original key | the broker's |
 
-Everything goes to the partition number its event came from; only what was in the wrong one changes it.
+What is said of an account lies in one partition for ever, however many the event log has: topics with as many or fewer
+take it from the event's partition, others from the account.
 """
 
 import asyncio
@@ -23,7 +24,8 @@ from services.scorer.core.fates import Dead, Moved
 from services.scorer.core.publish import Record
 from services.scorer.core.step import Outputs
 from shared.contracts.events import MOVED_HEADER
-from shared.contracts.topics import DEAD_LETTERS, EVENTS, RISK, SCORES
+from shared.contracts.topics import DEAD_LETTERS, RISK, SCORES
+from shared.contracts.topology import Topology
 from shared.dead_letters import Cause, Source, dead_letter
 
 STAGE: Final = "scorer"
@@ -35,21 +37,32 @@ KEY_BYTES: Final = 4096
 class KafkaOutputs:
     """Sends of one process; the producer is started and stopped by who made it."""
 
-    def __init__(self, producer: AIOKafkaProducer, *, dead_letter_key: bytes) -> None:
+    def __init__(self, producer: AIOKafkaProducer, *, dead_letter_key: bytes, topology: Topology) -> None:
         self._producer = producer
         self._key = dead_letter_key
+        self._topology = topology
 
     async def send(self, batch: Batch, outputs: Outputs) -> None:
         """Return when Kafka has acknowledged every output of a batch; raise KafkaError or TimeoutError if not all."""
         async with asyncio.timeout(SEND_TIMEOUT_S):
             sent = [
-                *await self._send_all(RISK, batch.partition, outputs.transitions),
-                *await self._send_all(SCORES, batch.partition, outputs.scores),
+                *await self._send_each(RISK, batch.partition, outputs.transitions),
+                *await self._send_each(SCORES, batch.partition, outputs.scores),
                 *[await self._send_dead(batch, dead) for dead in outputs.dead],
                 *[await self._send_moved(batch, moved) for moved in outputs.moved],
             ]
             await asyncio.gather(*sent)
         metrics.TRANSITIONS.inc(len(outputs.transitions))
+
+    async def _send_each(self, topic: str, partition: int, records: Sequence[Record]) -> Sequence[Awaitable[object]]:
+        """Send records of accounts of a partition of the event log, each where its account lies in that topic."""
+        sharing = self._topology.sharing(topic, partition)
+        if len(sharing) == 1:
+            return await self._send_all(topic, sharing[0], records)
+        homes: dict[int, list[Record]] = {}
+        for record in records:
+            homes.setdefault(self._topology.home(topic, record.key), []).append(record)
+        return [one for home, some in homes.items() for one in await self._send_all(topic, home, some)]
 
     async def _send_all(self, topic: str, partition: int, records: Sequence[Record]) -> Sequence[Awaitable[object]]:
         """Pack records into whole batches: a quarter of the cost of sending each."""
@@ -83,7 +96,7 @@ class KafkaOutputs:
             DEAD_LETTERS,
             value=letter.value,
             key=key and key[:KEY_BYTES],
-            partition=batch.partition,
+            partition=batch.partition % self._topology.count(DEAD_LETTERS),
             headers=letter.headers,
         )
         return sent
@@ -92,7 +105,7 @@ class KafkaOutputs:
         headers = [*batch.headers.get(moved.row, ()), (MOVED_HEADER, b"1")]
         try:
             sent: Awaitable[object] = await self._producer.send(
-                EVENTS,
+                self._topology.events,
                 value=batch.value(moved.row),
                 key=batch.key(moved.row),
                 partition=moved.partition,

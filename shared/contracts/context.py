@@ -12,6 +12,7 @@ class ContextKind(StrEnum):
     FINGERPRINT = "fingerprint"
     IMPORT = "import"
     GUARD = "guard"
+    TOPOLOGY = "topology"
 
 
 class Bundle(msgspec.Struct, frozen=True, kw_only=True):

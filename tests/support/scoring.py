@@ -136,6 +136,10 @@ class ScorerProcess:
         parsed = [json.loads(line) for line in lines if line.startswith("{")]
         return [line for line in parsed if line.get("event") == event_name]
 
+    def exit_code(self) -> int | None:
+        """Return how the process ended, None while it runs."""
+        return self.server.exit_code
+
     def wait_ended(self) -> None:
         eventually(lambda: not self.server.is_running(), within_s=HEALTHY_AFTER_S)
 

@@ -21,6 +21,7 @@ from services.scorer.core.imports import NO_JOB
 from services.scorer.core.rules import Episodes
 from services.scorer.core.step import Partition
 from services.scorer.core.table import Columns, Ints
+from shared.contracts.topology import remedy
 
 SCHEMA: Final = 2
 ACCOUNTS_A_CHUNK: Final = 512
@@ -88,6 +89,7 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
     features: list[str]
     imports: list[tuple[str, int, int]] = []
     guards: list[str] = []
+    generation: int = 1
     first_record: int
     """Offset of the cycle's first record on `churn.activity.v1`."""
     previous: int
@@ -125,6 +127,7 @@ class Cycle:
             features=list(state.activity.feature_names),
             imports=state.imports.entries(),
             guards=sorted(state.guards),
+            generation=state.generation,
             first_record=-1,
             previous=-1,
         )
@@ -207,13 +210,15 @@ def restore(records: Iterable[bytes], *, partition: int, partitions: int, seed: 
     if (best.partition, best.partitions) != (partition, partitions):
         raise CheckpointError(
             f"the checkpoint is of partition {best.partition} of {best.partitions}, not {partition} of {partitions}: "
-            "the number of partitions must not be changed in place"
+            f"the number of partitions must not be changed in place; {remedy(partitions)}"
         )
     return _restored(best, list(_bodies(parts.get(best.cycle, {}), count=best.chunks)), seed=seed)
 
 
 def _restored(marker: Marker, bodies: list[bytes], *, seed: int) -> Partition:
-    state = Partition.empty(partition=marker.partition, partitions=marker.partitions, seed=seed)
+    state = Partition.empty(
+        partition=marker.partition, partitions=marker.partitions, seed=seed, generation=marker.generation
+    )
     state.position, state.clock, state.pending = marker.base, marker.clock, marker.pending
     state.counts.update(marker.counts)
     state.seen.hours = list(marker.hours)

@@ -16,7 +16,6 @@ from services.scorer.core.scorecard import Health
 from services.scorer.core.table import NONE, Ints
 from shared.contracts.risk import episode_id
 
-GENERATION: Final = 1
 _POINT: Final = 1000
 
 
@@ -50,6 +49,7 @@ class Evaluation:
     at: Ints
     offset: Ints
     partition: int
+    generation: int
     features: Features
     health: Health
     bands: npt.NDArray[np.int8]
@@ -65,7 +65,7 @@ def health_rows(evaluation: Evaluation) -> list[HealthRow]:
     The JSON is put together as text, field by field in the order of `AccountHealth`: the same bytes as msgspec's.
     """
     features, facts, evidence = evaluation.features, evaluation.facts, evaluation.bundle.scorecard.evidence
-    common = f'"generation":{GENERATION},"bundle":"{evaluation.bundle.version}"'
+    common = f'"generation":{evaluation.generation},"bundle":"{evaluation.bundle.version}"'
     columns = zip(
         features.rows.tolist(),
         evaluation.activity.names.texts(features.rows),

@@ -63,9 +63,10 @@ class Outputs:
 class Partition:
     """The state of one partition: a function of its log before `position`."""
 
-    def __init__(self, *, partition: int, partitions: int, seed: int) -> None:
+    def __init__(self, *, partition: int, partitions: int, seed: int, generation: int) -> None:
         self.partition = partition
         self.partitions = partitions
+        self.generation = generation
         self.seed = seed
         self.position = 0
         self.clock: int | None = None
@@ -89,9 +90,9 @@ class Partition:
         """How many imports were given up because nothing was heard of them."""
 
     @classmethod
-    def empty(cls, *, partition: int, partitions: int, seed: int) -> "Partition":
+    def empty(cls, *, partition: int, partitions: int, seed: int, generation: int = 1) -> "Partition":
         """Return the state before the first record."""
-        return cls(partition=partition, partitions=partitions, seed=seed)
+        return cls(partition=partition, partitions=partitions, seed=seed, generation=generation)
 
     @property
     def accounts(self) -> int:
@@ -370,6 +371,7 @@ def _evaluation(state: Partition, *, rows: Ints, bundle: CompiledBundle) -> Eval
         at=at,
         offset=columns["evaluated_offset"][rows],
         partition=state.partition,
+        generation=state.generation,
         features=features,
         health=health,
         bands=bands_of(health.health, before=columns["band"][rows], bundle=bundle),

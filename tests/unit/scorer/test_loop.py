@@ -15,6 +15,7 @@ from services.scorer.fence import Exit
 from services.scorer.guard import Patience, Watch
 from services.scorer.loop import Loop
 from services.scorer.recent import Recents
+from shared.contracts.topology import Topology
 from tests.support.fake_core import FakeCore, as_any, batch, fake_step
 
 
@@ -97,6 +98,7 @@ async def _nothing(partition: int) -> None:
 async def looping(world: World) -> AsyncIterator[Loop[Partition]]:
     loop = Loop(
         core=as_any(FakeCore()),
+        topology=Topology(generation=1, partitions=1),
         cycle_s=1000,
         context=as_any(world),
         events=as_any(world),
