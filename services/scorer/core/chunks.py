@@ -46,7 +46,9 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
 
 
-class _Chunk(msgspec.Struct, frozen=True, kw_only=True):
+class Chunk(msgspec.Struct, frozen=True, kw_only=True):
+    """A range of accounts with all that evaluating them reads; columns are bytes of the layouts in `activity.py`."""
+
     schema: int
     upto: int
     first: int
@@ -144,7 +146,7 @@ class Cycle:
             return None
         rows = np.arange(self._accounts_done, min(state.accounts, self._accounts_done + ACCOUNTS_A_CHUNK))
         self._accounts_done += len(rows)
-        return self._records(b"A" + msgspec.msgpack.encode(_packed(state, rows)))
+        return self._records(b"A" + msgspec.msgpack.encode(packed(state, rows)))
 
     def marker(self, *, first_record: int, previous: int = -1) -> bytes:
         """Return the record that closes the cycle, once every chunk before it is durable."""
@@ -228,7 +230,7 @@ def _restored(marker: Marker, bodies: list[bytes], *, seed: int) -> Partition:
         state.bundle = _bundle(marker)
     for name in marker.features:
         state.activity.feature(name)
-    chunks = [msgspec.msgpack.decode(body[1:], type=_Chunk) for body in bodies if body[:1] == b"A"]
+    chunks = [msgspec.msgpack.decode(body[1:], type=Chunk) for body in bodies if body[:1] == b"A"]
     rules = list(dict.fromkeys([*marker.rules, *(rule for chunk in chunks for rule in chunk.rules)]))
     state.episodes = Episodes(rules)
     for body in bodies:
@@ -236,7 +238,7 @@ def _restored(marker: Marker, bodies: list[bytes], *, seed: int) -> Partition:
             ids = msgspec.msgpack.decode(body[1:], type=_Ids)
             state.seen.table.put(np.frombuffer(ids.keys, np.uint64), np.frombuffer(ids.offsets, np.int64))
     for chunk in sorted(chunks, key=lambda chunk: chunk.first):
-        _unpack(chunk, state)
+        unpack(chunk, state)
     count = state.accounts
     state.next_due = int(state.activity.accounts["due"][:count].min()) if count else None
     return state
@@ -255,12 +257,13 @@ def _bodies(parts: Mapping[tuple[int, int], _Part], *, count: int) -> Iterator[b
         yield b"".join(piece.body for piece in pieces if piece)
 
 
-def _packed(state: Partition, rows: Ints) -> _Chunk:
-    activity, last = state.activity, int(rows[-1])
+def packed(state: Partition, rows: Ints) -> Chunk:
+    """Return some accounts, ascending rows, as they are; what names a row names that of this state."""
+    activity = state.activity
     signals = _linked(activity, activity.signals, head="first_signal", rows=rows)
     users = _linked(activity, activity.users, head="first_user", rows=rows)
     sources = _linked(activity, activity.sources, head="first_source", rows=rows)
-    return _Chunk(
+    return Chunk(
         schema=SCHEMA,
         upto=state.position - 1,
         first=int(rows[0]),
@@ -271,7 +274,7 @@ def _packed(state: Partition, rows: Ints) -> _Chunk:
         rules=list(state.episodes.rules),
         episodes=_columns(state.episodes.columns, rows),
         features=list(activity.feature_names),
-        facts={row: state.facts.fields[row] for row in range(int(rows[0]), last + 1) if row in state.facts.fields},
+        facts={row: state.facts.fields[row] for row in rows.tolist() if row in state.facts.fields},
         sources=_columns(activity.sources, sources),
         source_names=list(activity.source_names),
         jobs=list(state.imports.names),
@@ -287,7 +290,8 @@ def _columns(columns: Columns, rows: Ints) -> dict[str, bytes]:
     return {name: columns[name][rows].tobytes() for name in columns.spec if name not in _DERIVED}
 
 
-def _unpack(chunk: _Chunk, state: Partition) -> None:
+def unpack(chunk: Chunk, state: Partition) -> None:
+    """Append the accounts of a chunk, whose rows must be the next ones of the state."""
     activity, accounts = state.activity, state.activity.accounts
     if chunk.first != accounts.count:
         raise CheckpointError(f"accounts from {accounts.count} are missing: `churnwatch rebuild` restores them")
@@ -311,7 +315,7 @@ def _unpack(chunk: _Chunk, state: Partition) -> None:
         state.facts.mirror(row, activity=activity)
 
 
-def _unpack_signals(chunk: _Chunk, activity: Activity) -> None:
+def _unpack_signals(chunk: Chunk, activity: Activity) -> None:
     signals = activity.signals
     rows = signals.add(len(chunk.signals["account"]) // signals["account"].itemsize)
     _fill(signals, chunk.signals, rows)
@@ -322,7 +326,7 @@ def _unpack_signals(chunk: _Chunk, activity: Activity) -> None:
     activity.signal_rows.put(pairs_of(account, signals=signal), rows)
 
 
-def _unpack_users(chunk: _Chunk, activity: Activity) -> None:
+def _unpack_users(chunk: Chunk, activity: Activity) -> None:
     users = activity.users
     rows = users.add(len(chunk.users["account"]) // users["account"].itemsize)
     _fill(users, chunk.users, rows)
@@ -330,7 +334,7 @@ def _unpack_users(chunk: _Chunk, activity: Activity) -> None:
     activity.user_rows.put(users["hash"][rows], rows)
 
 
-def _unpack_sources(chunk: _Chunk, activity: Activity) -> None:
+def _unpack_sources(chunk: Chunk, activity: Activity) -> None:
     sources = activity.sources
     rows = sources.add(len(chunk.sources["account"]) // sources["account"].itemsize)
     _fill(sources, chunk.sources, rows)
@@ -341,21 +345,21 @@ def _unpack_sources(chunk: _Chunk, activity: Activity) -> None:
     activity.source_rows.put(pairs_of(account, signals=source), rows)
 
 
-def _unpack_episodes(chunk: _Chunk, state: Partition, rows: Ints) -> None:
+def _unpack_episodes(chunk: Chunk, state: Partition, rows: Ints) -> None:
     episodes = state.episodes
-    packed = Episodes(chunk.rules)
-    packed.columns.add(len(rows))
-    _fill(packed.columns, chunk.episodes, np.arange(len(rows)))
+    held = Episodes(chunk.rules)
+    held.columns.add(len(rows))
+    _fill(held.columns, chunk.episodes, np.arange(len(rows)))
     for k, rule in enumerate(chunk.rules):
         column = episodes.rules.index(rule)
         for name in ("opened", "severity"):
-            episodes.columns[name][rows, column] = packed.columns[name][: len(rows), k]
+            episodes.columns[name][rows, column] = held.columns[name][: len(rows), k]
 
 
-def _fill(columns: Columns, packed: Mapping[str, bytes], rows: Ints) -> None:
+def _fill(columns: Columns, held: Mapping[str, bytes], rows: Ints) -> None:
     for name, (dtype, width, _) in columns.spec.items():
-        if name in packed:
-            values = np.frombuffer(packed[name], dtype)
+        if name in held:
+            values = np.frombuffer(held[name], dtype)
             columns[name][rows] = values if width is None else values.reshape(len(rows), width)
 
 
