@@ -120,6 +120,10 @@ class Context:
         await self._append(ContextKind.TOPOLOGY, msgspec.json.encode(topology))
         return self.offset
 
+    async def read_on(self) -> None:
+        """Read to the end the topic has now; not beside `run`."""
+        await self._read_through(await self._end())
+
     async def run(self) -> None:
         """Keep reading until cancelled."""
         while True:

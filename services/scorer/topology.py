@@ -7,6 +7,7 @@ takes our state away. Neither can be mended by going on.
 import asyncio
 from typing import Final
 
+import structlog
 from aiokafka.errors import KafkaError
 
 from services.scorer import metrics
@@ -18,18 +19,24 @@ from shared.kafka import partition_counts
 from shared.topology import TopologyProblem, first_topology
 
 LOOK_S: Final = 2.0
+MOVED_S: Final = 0.5
 WRITTEN: Final = (RISK, SCORES, DEAD_LETTERS)
 """Topics with a number of partitions of their own, which we write to by account."""
 
+log = structlog.get_logger(__name__)
+
 
 async def agree(bootstrap: str, context: Context) -> Topology:
-    """Return the generation to score, noting the first one if nobody has; raises TopologyProblem with the remedy."""
+    """Return the generation to score, noting the first one if nobody has; waits while one is being made.
+
+    Raises TopologyProblem with the remedy.
+    """
     if context.standing is None:
         await context.note(await first_topology(bootstrap))
     if context.standing is None:
         raise TopologyProblem("the entry that tells how the event log is cut can't be read back")
-    topology = context.standing.current
-    said = _moving(context.standing) or await _differing(bootstrap, topology)
+    topology = await _moved(context, context.standing)
+    said = await _differing(bootstrap, topology)
     if said is not None:
         raise TopologyProblem(said)
     counts = await partition_counts(bootstrap, WRITTEN)
@@ -60,13 +67,26 @@ async def watch(bootstrap: str, context: Context, topology: Topology) -> None:
         await asyncio.sleep(LOOK_S)
 
 
+async def _moved(context: Context, standing: Standing) -> Topology:
+    """Return the generation in use once none is being made."""
+    before: str | None = None
+    while (said := _moving(standing)) is not None:
+        if said != before:
+            log.warning("waiting_for_move", fault=said)
+        before = said
+        await asyncio.sleep(MOVED_S)
+        await context.read_on()
+        standing = context.standing or standing
+    return standing.current
+
+
 def _moving(standing: Standing) -> str | None:
     moving = standing.moving
     if moving is None:
         return None
     return (
         f"the event log is being moved to generation {moving.generation} with {moving.partitions} partitions: when"
-        f" `churnwatch migrate --partitions {moving.partitions}` is done, start again; if it was ended, run it again"
+        f" `churnwatch migrate --partitions {moving.partitions}` is done this goes on; if it broke off, run it again"
     )
 
 

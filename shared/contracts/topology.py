@@ -37,6 +37,8 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True):
     generation: int
     partitions: int
     state: TopologyState = TopologyState.CURRENT
+    run: str = ""
+    """Which run of the command moves: a later one takes the move over from an earlier one."""
 
     @property
     def events(self) -> str:

@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import random
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -26,6 +25,7 @@ from tests.support.scoring import (
     ScorerProcess,
     Written,
     checkpoint_spans,
+    days_of_use,
     empty_topics,
     event,
     expected,
@@ -57,35 +57,6 @@ async def scorer(broker: str, redis_url: str, tmp_path: Path) -> AsyncIterator[S
     process = ScorerProcess(kafka=broker, redis=redis_url, folder=tmp_path, settings=OWN_TIME)
     yield process
     process.stop()
-
-
-def days_of_use(days: range, *, end: int, context: int, accounts: int = 25, seed: int = 1) -> Iterator[Written]:
-    """Yield events of accounts that differ in rhythm, day by day with a tick at each day's end; day 0 ends at `end`.
-
-    Some go quiet for the last three days; some pay late; names are facts; every tenth event comes twice.
-    """
-    draw = random.Random(seed + days.start)
-    number = days.start * 1_000_000
-    for day in days:
-        noon = end + day * DAY - DAY // 2
-        for index in range(accounts):
-            account = f"account-{index}"
-            for _ in range(draw.randrange(3) if index % 5 or day < -3 else 0):
-                number += 1
-                at = noon + draw.randrange(-DAY // 3, DAY // 3)
-                data = {"user": f"u{draw.randrange(9)}", "name": draw.choice(["export", "report"])}
-                used = event(account, draw.choice(["login", "usage", "outcome"]), at=at, number=number, data=data)
-                yield used
-                if number % 10 == 0:
-                    yield used
-            if draw.random() < 0.05:
-                number += 1
-                status = draw.choice(["payment_failed", "invoice_paid"])
-                yield event(account, "billing", at=noon, number=number, data={"status": status})
-                number += 1
-                facts = {"owner": f"o{index % 3}@vendor.example", "arr": 1000 * index, "name": f"Account {index}"}
-                yield event(account, "account", at=noon, number=number, data=facts)
-        yield from ticks(end + day * DAY, context=context)
 
 
 async def test_health_episodes_and_fates_are_those_of_the_oracle(scorer: ScorerProcess) -> None:

@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+import random
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from tests.support.waiting import eventually, soon
 
 KEY = "5a" * 32
 HEALTHY_AFTER_S = 60.0
+DAY = 86_400_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +61,35 @@ def event(account: str, kind: str, *, at: int, number: int, data: Mapping[str, o
 def ticks(at: int, *, context: int) -> Sequence[Written]:
     """Return a tick for every partition."""
     return [Written(partition=number, value=tick_record(at, context=context)) for number in range(PARTITIONS)]
+
+
+def days_of_use(days: range, *, end: int, context: int, accounts: int = 25, seed: int = 1) -> Iterator[Written]:
+    """Yield events of accounts that differ in rhythm, day by day with a tick at each day's end; day 0 ends at `end`.
+
+    Some go quiet for the last three days; some pay late; names are facts; every tenth event comes twice.
+    """
+    draw = random.Random(seed + days.start)
+    number = days.start * 1_000_000
+    for day in days:
+        noon = end + day * DAY - DAY // 2
+        for index in range(accounts):
+            account = f"account-{index}"
+            for _ in range(draw.randrange(3) if index % 5 or day < -3 else 0):
+                number += 1
+                at = noon + draw.randrange(-DAY // 3, DAY // 3)
+                data = {"user": f"u{draw.randrange(9)}", "name": draw.choice(["export", "report"])}
+                used = event(account, draw.choice(["login", "usage", "outcome"]), at=at, number=number, data=data)
+                yield used
+                if number % 10 == 0:
+                    yield used
+            if draw.random() < 0.05:
+                number += 1
+                status = draw.choice(["payment_failed", "invoice_paid"])
+                yield event(account, "billing", at=noon, number=number, data={"status": status})
+                number += 1
+                facts = {"owner": f"o{index % 3}@vendor.example", "arr": 1000 * index, "name": f"Account {index}"}
+                yield event(account, "account", at=noon, number=number, data=facts)
+        yield from ticks(end + day * DAY, context=context)
 
 
 async def write(bootstrap: str, records: Iterable[Written]) -> None:
