@@ -10,7 +10,6 @@ from aiokafka.structs import ConsumerRecord
 
 from services.scorer.config import load_bundle
 from services.scorer.context import Context, WrongSecret, named_context
-from services.scorer.core.bundle import ConfigError
 from services.scorer.feed import batch_of
 from shared.contracts.context import ContextKind, Guard, GuardState, Import, ImportState
 from shared.contracts.events import tick_record
@@ -110,14 +109,6 @@ def test_the_context_a_batch_needs_is_the_greatest_its_ticks_name() -> None:
     keys: list[bytes | None] = [None, None, None, None, None]
     assert named_context(batch_of(_records(keys, values), generation=1)) == 12
     assert named_context(batch_of(_records([b"k"], [tick_record(1, context=7)]), generation=1)) == -1
-
-
-def test_a_configuration_is_refused_whole_with_every_file_and_fault(tmp_path: Path) -> None:
-    (tmp_path / "scorecard.yaml").write_text("dimensions: [", "utf-8")
-    with pytest.raises(ConfigError) as refused:
-        load_bundle(tmp_path)
-    named = [fault.split(":")[0] for fault in refused.value.faults]
-    assert named == [str(tmp_path / "scorecard.yaml"), str(tmp_path / "rules.yaml")]
 
 
 def _fingerprint() -> bytes:
