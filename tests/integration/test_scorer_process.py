@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import random
+import shutil
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -209,6 +210,47 @@ async def test_no_crash_or_restart_changes_any_health_or_episode(scorer: ScorerP
     assert any(taken["source"] == "checkpoint" and taken["position"] for taken in scorer.logged("partition_taken"))
     published = {transition.id: transition for transition in await published_transitions(scorer.kafka)}
     assert published == {transition.id: transition for transition in wanted.transitions}
+
+
+async def test_old_ticks_are_replayed_with_the_rules_of_their_time(scorer: ScorerProcess) -> None:
+    """A tick names a context offset: what the first rules were in force at, the second don't judge.
+
+    log     ..... ticks of rules 1 ..... | killed, rules changed | ..... ticks of rules 1 unread .. | ticks of rules 2
+    """
+    scorer.start_ready()
+    first = await last_context(scorer.kafka)
+    now = clock.now_ms()
+    await write(scorer.kafka, days_of_use(range(-60, -20), end=now, context=first))
+    await soon(lambda: _is_told(scorer.kafka))
+    scorer.kill()
+    await write(scorer.kafka, days_of_use(range(-20, -5), end=now, context=first))
+
+    scorer.settings = {**OWN_TIME, "CHURNWATCH_CONFIG": str(_without_failed_payment(scorer.folder))}
+    scorer.start_ready()
+    second = await last_context(scorer.kafka)
+    await write(scorer.kafka, days_of_use(range(-5, 1), end=now, context=second))
+    scorer.kill()
+    scorer.start_ready()
+    wanted = await expected(scorer.kafka)
+
+    await wait_scored(scorer.redis, wanted.healths)
+
+    assert [record.key async for record in _records(scorer, CONTEXT)].count(b"bundle") == 2
+    published = {transition.id: transition for transition in await published_transitions(scorer.kafka)}
+    assert published == {transition.id: transition for transition in wanted.transitions}
+    after_change = [t for t in wanted.transitions if now - 20 * DAY < t.at <= now - 6 * DAY]
+    assert any(t.rule == "failed_payment" for t in after_change), "old ticks must have been judged by the old rules"
+    later = {t.change for t in wanted.transitions if t.rule == "failed_payment" and t.at >= now - 5 * DAY}
+    assert later == {"withdrawn"}
+
+
+def _without_failed_payment(folder: Path) -> Path:
+    config = Path(shutil.copytree("config", folder / "config"))
+    rules = (config / "rules.yaml").read_text("utf-8")
+    before, _, after = rules.partition("  - name: failed_payment")
+    others = after.partition("  - name: ")[2]
+    (config / "rules.yaml").write_text(f"{before}  - name: {others}", "utf-8")
+    return config
 
 
 async def test_a_scorer_stopped_for_three_days_scores_as_if_it_had_run(scorer: ScorerProcess) -> None:
