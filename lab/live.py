@@ -59,7 +59,7 @@ async def read_contexts(kafka: str) -> dict[int, Bundle | Import | Guard]:
 
 async def read_live(kafka: str) -> Live:
     """Return all transitions and scores that were ever published."""
-    risks = [record.value async for record in read_to_end(kafka, RISK)]
+    risks = [record.value async for record in read_to_end(kafka, RISK) if record.key is not None]
     scores = [record.value async for record in read_to_end(kafka, SCORES)]
     return Live(
         transitions=[msgspec.json.decode(value, type=Transition) for value in risks if value],

@@ -17,12 +17,14 @@ from services.scorer import context, metrics
 from services.scorer.checkpoint import Activity
 from services.scorer.context import Context
 from services.scorer.core.batch import Batch
+from services.scorer.core.open_list import open_list
 from services.scorer.core.step import Partition
 from services.scorer.cores import Columnar
 from services.scorer.eventlog import EventLog
 from services.scorer.feed import QUEUED_BATCHES, BatchApp, BatchSchema, Owner, check_faust
 from services.scorer.fence import Exit, end_process
 from services.scorer.guard import Patience, Watch
+from services.scorer.listing import Listing
 from services.scorer.loop import Loop
 from services.scorer.outputs import KafkaOutputs
 from services.scorer.past import Past
@@ -91,6 +93,7 @@ class Scorer:
             stall_s=self._settings.scorer_session_s / 2,
             watch=Watch(patience(self._settings)),
             recents=Recents(self._recent.note, now_ms=clock.now_ms),
+            listing=Listing(open_list),
         )
         metrics.CORE.labels("numpy").set(1)
         work = {"context": self._context.run(), "fence": self.loop.fence.run(), "lag": self._lag(), "ops": self._ops()}

@@ -54,14 +54,15 @@ class EventLog:
             )
         return begin
 
-    async def check_position(self, partition: int, *, position: int) -> None:
-        """Raise OffsetLost unless the log holds `position` or ends there."""
+    async def check_position(self, partition: int, *, position: int) -> int:
+        """Return the log end; raise OffsetLost unless the log holds `position` or ends there."""
         begin, end = await self._span(partition)
         if not begin <= position <= end:
             raise OffsetLost(
                 f"{EVENTS}/{partition}: the state continues at offset {position}, but the log holds {begin} to {end}:"
                 " restore the topic, or empty churn.activity.v1 and delete the group to begin anew"
             )
+        return end
 
     async def check_not_lost(self, partition: int, *, position: int) -> None:
         """Raise OffsetLost when retention overtook us; a gap left by a transaction is no loss."""

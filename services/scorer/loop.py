@@ -27,6 +27,7 @@ from services.scorer.eventlog import EventLog
 from services.scorer.fence import Exit, Fence, end_process
 from services.scorer.guard import Watch
 from services.scorer.lane import Decided, Lane
+from services.scorer.listing import Listing
 from services.scorer.mirror import Mirror
 from services.scorer.outputs import KafkaOutputs
 from services.scorer.recent import Recents
@@ -81,6 +82,7 @@ class Loop(Generic[S]):
     recents: Recents
     bring_back: Callable[[int], Awaitable[None]]
     """Write the history of a partition's accounts into Redis again."""
+    listing: Listing[S] = field(default_factory=Listing)
     end: Callable[..., NoReturn] = end_process
     fence: Fence = field(init=False)
     _owned: dict[int, Owned[S]] = field(default_factory=dict)
@@ -128,7 +130,15 @@ class Loop(Generic[S]):
         self._report(owned)
         self.watch.note(outputs.arrived)
         self.recents.look(batch, outputs)
-        owned.lane.put(Decided(batch=batch, outputs=outputs, position=owned.state.position, acknowledge=acknowledge))
+        owned.lane.put(
+            Decided(
+                batch=batch,
+                outputs=outputs,
+                position=owned.state.position,
+                acknowledge=acknowledge,
+                listed=self.listing.due(owned.state, outputs.judged),
+            )
+        )
 
     def expect(self, partitions: Collection[int]) -> None:
         """Note which partitions are assigned and will be taken one after the other."""
@@ -142,12 +152,13 @@ class Loop(Generic[S]):
         try:
             found = await self._take_kept(partition) or await self._load(partition)
             state = found.state
-            await self.events.check_position(partition, position=state.position)
+            end = await self.events.check_position(partition, position=state.position)
         finally:
             self._loading.pop(partition, None)
             metrics.RECOVERY_ACTIVE.set(len(self._loading))
         metrics.RECOVERY.observe(time.monotonic() - began)
         self._own(partition, found)
+        self.listing.taken(partition, end=end)
         log.info(
             "partition_taken",
             partition=partition,
@@ -307,6 +318,8 @@ class Loop(Generic[S]):
         outputs: Outputs = decided.outputs
         self.fence.check()
         await self.outputs.send(decided.batch, outputs)
+        if decided.listed is not None:
+            await self.outputs.send_list(decided.batch.partition, decided.listed)
         mirror.put(outputs.healths)
         age_ms = self.now_ms() - int(decided.batch.timestamps[0])
         metrics.EVENT_AGE.observe(max(0, age_ms) / 1000)

@@ -3,6 +3,7 @@
 | decided | topic | key | time |
 |---|---|---|---|
 | scores, transitions | churn.scores.v1, churn.risk.v1 | account | T of the tick |
+| lists of open episodes | churn.risk.v1, after the transitions | – | T of the tick |
 | dead | churn.dlq.v1, sealed | the original key | now |
 | moved | churn.events.v1, the account's partition, header `moved` | the original key | the broker's |
 
@@ -10,7 +11,7 @@ Everything goes to the partition number its event came from; only what was in th
 """
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from typing import Final
 
 from aiokafka import AIOKafkaProducer
@@ -50,6 +51,12 @@ class KafkaOutputs:
             ]
             await asyncio.gather(*sent)
         metrics.TRANSITIONS.inc(len(outputs.transitions))
+
+    async def send_list(self, partition: int, parts: Iterable[Record]) -> None:
+        """Return when Kafka has acknowledged every part of a list of open episodes; other work runs between parts."""
+        for part in parts:
+            async with asyncio.timeout(SEND_TIMEOUT_S):
+                await asyncio.gather(*await self._send_all(RISK, partition, [part]))
 
     async def _send_all(self, topic: str, partition: int, records: Sequence[Record]) -> Sequence[Awaitable[object]]:
         """Pack records into whole batches: a quarter of the cost of sending each."""

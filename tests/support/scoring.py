@@ -21,7 +21,7 @@ from lab.oracle_records import Record
 from shared.contracts.events import source_of, tick_record, type_of, wire_time
 from shared.contracts.health import AccountHealth
 from shared.contracts.partition import partition_of
-from shared.contracts.risk import Transition
+from shared.contracts.risk import OpenEpisodes, Transition
 from shared.contracts.topics import ACTIVITY, CONTEXT, EVENTS, PARTITIONS, RISK, TOPICS
 from shared.health_store import HealthStore
 from shared.kafka import create_topics, producer, read_to_end
@@ -226,11 +226,17 @@ async def wait_scored(redis: str, wanted: Mapping[str, AccountHealth], *, within
 
 async def published_transitions(bootstrap: str) -> Sequence[Transition]:
     """Return the transitions on the risk topic, repetitions included."""
-    found = [record async for record in read_to_end(bootstrap, RISK)]
+    found = [record async for record in read_to_end(bootstrap, RISK) if record.key is not None]
     transitions = [msgspec.json.decode(record.value or b"", type=Transition) for record in found]
     assert all(record.timestamp == transition.at for record, transition in zip(found, transitions, strict=True))
     assert all(record.partition == transition.partition for record, transition in zip(found, transitions, strict=True))
     return transitions
+
+
+async def published_lists(bootstrap: str) -> Sequence[OpenEpisodes]:
+    """Return the parts of lists of open episodes on the risk topic, repetitions included."""
+    found = [record async for record in read_to_end(bootstrap, RISK) if record.key is None]
+    return [msgspec.json.decode(record.value or b"", type=OpenEpisodes) for record in found]
 
 
 async def checkpoint_spans(bootstrap: str) -> Mapping[int, tuple[int, int]]:

@@ -38,7 +38,7 @@ class HealthRow(NamedTuple):
 class Record(NamedTuple):
     """A record to send; `at` becomes its CreateTime (epoch ms)."""
 
-    key: bytes
+    key: bytes | None
     value: bytes
     at: int
 

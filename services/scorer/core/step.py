@@ -46,9 +46,19 @@ class Arrival(NamedTuple):
     last: int
 
 
+class Judged(NamedTuple):
+    """A tick at which accounts were judged: its T (epoch ms) and its offset."""
+
+    at: int
+    offset: int
+
+
 @dataclass(slots=True)
 class Outputs:
-    """What a batch leads to, in log order; `fates` are codes of FATES for the rows from `first` on."""
+    """What a batch leads to, in log order; `fates` are codes of FATES for the rows from `first` on.
+
+    `judged` is the last tick of the batch that judged; episodes are now as they were after it.
+    """
 
     first: int = 0
     fates: npt.NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, np.int8))
@@ -58,6 +68,7 @@ class Outputs:
     transitions: list[Record] = field(default_factory=list)
     dead: list[Dead] = field(default_factory=list)
     moved: list[Moved] = field(default_factory=list)
+    judged: Judged | None = None
 
 
 class Partition:
@@ -276,6 +287,7 @@ def _tick(state: Partition, batch: Batch, decoded: Decoded, *, row: int, known_a
     known = known_at(decoded.contexts[row], state.partition)
     if known.bundle is not None:
         _evaluate(state, at=at, offset=offset, bundle=known.bundle, known=known, outputs=outputs)
+        outputs.judged = Judged(at, offset)
 
 
 def _evaluate(
