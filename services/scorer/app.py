@@ -30,6 +30,7 @@ from services.scorer.outputs import KafkaOutputs
 from services.scorer.past import Past
 from services.scorer.recent import Recents
 from services.scorer.settings import ScorerSettings
+from services.scorer.summaries import Summarist
 from services.scorer.ticker import Ticker
 from shared import clock, kafka
 from shared.contracts.context import Bundle
@@ -98,6 +99,12 @@ class Scorer:
         metrics.CORE.labels("numpy").set(1)
         work = {"context": self._context.run(), "fence": self.loop.fence.run(), "lag": self._lag(), "ops": self._ops()}
         work |= {"refill": self._refill(), "recent": self._recent.run()}
+        work["summaries"] = Summarist(
+            caught_up=lambda: self.loop.listing.caught_up(self.loop.states()),
+            known_at=self._context.known_at,
+            last_offset=lambda: self._context.offset,
+            tell=self._context.tell,
+        ).run()
         if self._settings.scorer_ticks:
             work["ticker"] = self._ticker().run()
         self._tasks = [self.loop.start(coroutine, name) for name, coroutine in work.items()]

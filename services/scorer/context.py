@@ -19,7 +19,8 @@ from aiokafka.structs import ConsumerRecord
 from services.scorer.core.batch import Batch
 from services.scorer.core.bundle import CompiledBundle, compile_bundle
 from services.scorer.core.known import Known
-from shared.contracts.context import Bundle, ContextKind, Fingerprint, Guard, Import
+from services.scorer.core.summary import Summaries
+from shared.contracts.context import Bundle, ContextKind, Fingerprint, Guard, Import, Summary
 from shared.contracts.events import TICK_TYPE, Tick
 from shared.contracts.topics import CONTEXT
 
@@ -66,6 +67,7 @@ class Context:
         self._entries: list[tuple[int, Import | Guard]] = []
         self._known: dict[int, tuple[int, Known]] = {}
         """What was asked last, by partition: most ticks name the offset of the one before."""
+        self._summaries = Summaries()
         self._fingerprints: dict[str, str] = {}
         self._position = 0
         self._news = asyncio.Condition()
@@ -106,10 +108,9 @@ class Context:
                     " give the scorer the key it had before, or start on empty topics"
                 )
 
-    async def tell(self, entry: Import | Guard) -> None:
+    async def tell(self, entry: Import | Guard | Summary) -> None:
         """Append an entry and return when it has been read back."""
-        kind = ContextKind.IMPORT if isinstance(entry, Import) else ContextKind.GUARD
-        await self._append(kind, msgspec.json.encode(entry))
+        await self._append(_KIND_OF[type(entry)], msgspec.json.encode(entry))
 
     async def run(self) -> None:
         """Keep reading until cancelled."""
@@ -132,6 +133,7 @@ class Context:
             guards={
                 entry.source: entry for entry in entries if isinstance(entry, Guard) and partition in entry.partitions
             },
+            summaries=self._summaries.at(offset),
         )
 
     async def reach(self, offset: int) -> None:
@@ -180,17 +182,26 @@ class Context:
             entry = msgspec.json.decode(value, type=Fingerprint)
             self._fingerprints.setdefault(entry.name, entry.fingerprint)
 
-    def _take_entry(self, record: ConsumerRecord[bytes | None, bytes | None], kind: type[Import | Guard]) -> None:
+    def _take_entry(
+        self, record: ConsumerRecord[bytes | None, bytes | None], kind: type[Import | Guard | Summary]
+    ) -> None:
         try:
-            self._entries.append((record.offset, msgspec.json.decode(record.value or b"", type=kind)))
+            entry = msgspec.json.decode(record.value or b"", type=kind)
         except msgspec.MsgspecError as fault:  # others write these too: what can't be read says nothing, to everybody
             log.error("context_entry_unreadable", offset=record.offset, fault=str(fault))  # noqa: TRY400
+            return
+        if isinstance(entry, Summary):
+            self._summaries.add(record.offset, entry)
+        else:
+            self._entries.append((record.offset, entry))
 
 
-_OF_KIND: Final[Mapping[bytes, type[Import | Guard]]] = {
-    ContextKind.IMPORT.value.encode(): Import,
-    ContextKind.GUARD.value.encode(): Guard,
+_KIND_OF: Final[Mapping[type[Import | Guard | Summary], ContextKind]] = {
+    Import: ContextKind.IMPORT,
+    Guard: ContextKind.GUARD,
+    Summary: ContextKind.SUMMARY,
 }
+_OF_KIND: Final = {kind.value.encode(): entry for entry, kind in _KIND_OF.items()}
 
 
 def named_context(batch: Batch) -> int:

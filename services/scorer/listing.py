@@ -1,6 +1,6 @@
 """Say when a partition that was taken is caught up: then its open episodes are listed, once."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Generic
 
 from services.scorer.core.publish import Record
@@ -20,6 +20,10 @@ class Listing(Generic[S]):
     def taken(self, partition: int, *, end: int) -> None:
         """Note that a partition was taken when its log ended at `end`."""
         self._owed[partition] = end
+
+    def caught_up(self, states: Mapping[int, S]) -> Mapping[int, S]:
+        """Return the states that have passed the log end found when their partition was taken."""
+        return {partition: state for partition, state in states.items() if partition not in self._owed}
 
     def due(self, state: S, judged: Judged | None) -> Iterator[Record] | None:
         """Return the list to publish with the batch that was just folded, None if it is not due.

@@ -12,6 +12,7 @@ class ContextKind(StrEnum):
     FINGERPRINT = "fingerprint"
     IMPORT = "import"
     GUARD = "guard"
+    SUMMARY = "summary"
 
 
 class Bundle(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,3 +67,21 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True):
     at: int
     last_event: int | None = None
     accounts: int = 0
+
+
+class SegmentSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """How the accounts of one segment are spread: for each feature, how many are in each bin (docs/scoring.md §10)."""
+
+    segment: str
+    accounts: int
+    histograms: dict[str, list[int]]
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """The segments of a partition on a day (UTC, days since 1970-01-01), written when its clock was `at` (epoch ms)."""
+
+    partition: int
+    partitions: int
+    day: int
+    at: int
+    segments: list[SegmentSummary]

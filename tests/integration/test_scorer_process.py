@@ -5,7 +5,7 @@ import itertools
 import random
 import shutil
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -14,8 +14,9 @@ import pytest
 from aiokafka.structs import ConsumerRecord
 from redis.asyncio import Redis
 
+from services.scorer.core.summary import median_of
 from shared import clock
-from shared.contracts.context import Guard
+from shared.contracts.context import Guard, Summary
 from shared.contracts.health import AccountHealth
 from shared.contracts.partition import partition_of
 from shared.contracts.topics import CONTEXT, DEAD_LETTERS, EVENTS, PARTITIONS, SCORES
@@ -39,7 +40,8 @@ from tests.support.scoring import (
 from tests.support.servers import kafka_in, running
 from tests.support.waiting import soon
 
-DAY = 86_400_000
+HOUR = 3_600_000
+DAY = 24 * HOUR
 OWN_TIME = {"CHURNWATCH_SCORER_TICKS": "false", "CHURNWATCH_SCORER_INSTANCE": "scorer-0"}
 """A static member gets its partitions back at once; another waits until the group has given the dead one up."""
 
@@ -267,6 +269,44 @@ async def test_a_scorer_stopped_for_three_days_scores_as_if_it_had_run(scorer: S
 
     assert set(wanted.counts) <= {"applied", "duplicate", "tick", "ticks"}
     assert not [letter async for letter in _records(scorer, DEAD_LETTERS)]
+
+
+async def test_each_day_is_summarized_once_whoever_runs(scorer: ScorerProcess) -> None:
+    scorer.start_ready()
+    context = await last_context(scorer.kafka)
+    now = clock.now_ms()
+    await write(scorer.kafka, days_of_use(range(-40, -1), end=now, context=context))
+    await soon(lambda: _is_summarized(scorer.kafka, days=1))
+    scorer.kill()
+    scorer.start_ready()
+    await write(scorer.kafka, days_of_use(range(-1, 1), end=now, context=context))
+    await soon(lambda: _is_summarized(scorer.kafka, days=2))
+
+    for partition, told in (await _summaries(scorer.kafka)).items():
+        first, second = (summary.day for summary in told)
+        assert (first, second) == (second - 1, (now - 2 * HOUR) // DAY - 1)
+        assert all(summary.partition == partition and summary.partitions == PARTITIONS for summary in told)
+    known = {partition: told[-1] for partition, told in (await _summaries(scorer.kafka)).items()}
+    counted = sum(segment.accounts for summary in known.values() for segment in summary.segments)
+    assert counted == 25
+    median = median_of(known, segment="", feature="active_days_28")
+    assert median is not None
+    assert 15 <= median <= 25, "of 28 days each account is active on two of three"
+
+
+async def _summaries(broker: str) -> Mapping[int, Sequence[Summary]]:
+    found: dict[int, list[Summary]] = {}
+    async for record in read_to_end(broker, CONTEXT):
+        if record.key == b"summary":
+            summary = msgspec.json.decode(record.value or b"", type=Summary)
+            found.setdefault(summary.partition, []).append(summary)
+    return found
+
+
+async def _is_summarized(broker: str, *, days: int) -> bool:
+    homes = {partition_of(f"account-{index}".encode(), partitions=PARTITIONS) for index in range(25)}
+    found = await _summaries(broker)
+    return found.keys() == homes and all(len(told) >= days for told in found.values())
 
 
 async def test_the_checkpoint_is_trimmed_behind_its_last_two_cycles(scorer: ScorerProcess) -> None:
