@@ -66,14 +66,17 @@ async def consume(intake: Intake, desk: Desk, outbox: Outbox) -> None:
     )
     await consumer.start()
     try:
-        await _assign(consumer, intake)
+        committed = await _assign(consumer, intake)
         lists: Lists = {}
         while True:
             batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=MOST_RECORDS)
             records = [record for batch in batches.values() for record in batch]
             if records:
                 await _take(records, intake, desk=desk, outbox=outbox, lists=lists)
-                await consumer.commit({tp: _read_upto(batch, lists.get(tp)) for tp, batch in batches.items()})
+                upto = {tp: _read_upto(batch, lists.get(tp)) for tp, batch in batches.items()}
+                await consumer.commit(upto)
+                committed |= {_key(tp): offset for tp, offset in upto.items()}
+            await desk.let_go(committed)
     finally:
         await consumer.stop()
 
@@ -137,8 +140,11 @@ async def _bury(record: Record, error: str, intake: Intake) -> None:
     await intake.producer.send_and_wait(intake.names.dead_letters, letter.value, key=record.key, headers=letter.headers)
 
 
-async def _assign(consumer: AIOKafkaConsumer, intake: Intake) -> None:
-    """Take every partition, each from the committed offset, or from its beginning if that is gone or was never."""
+async def _assign(consumer: AIOKafkaConsumer, intake: Intake) -> dict[str, int]:
+    """Take every partition, each from the committed offset, or from its beginning if that is gone or was never.
+
+    Returns where reading begins, by `topic/partition`.
+    """
     tps = [
         TopicPartition(name, number)
         for name in (intake.names.risk, intake.names.commands)
@@ -146,6 +152,12 @@ async def _assign(consumer: AIOKafkaConsumer, intake: Intake) -> None:
     ]
     beginnings = await consumer.beginning_offsets(tps)
     committed = {tp: await consumer.committed(tp) for tp in tps}
+    starts = {tp: max(beginnings[tp], committed[tp] or 0) for tp in tps}
     consumer.assign(tps)
     for tp in tps:  # no await since assign: aiokafka would look for offsets by itself, find none and stand still
-        consumer.seek(tp, max(beginnings[tp], committed[tp] or 0))
+        consumer.seek(tp, starts[tp])
+    return {_key(tp): start for tp, start in starts.items()}
+
+
+def _key(tp: TopicPartition) -> str:
+    return Position(topic=tp.topic, partition=tp.partition, offset=0).key

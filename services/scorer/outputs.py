@@ -3,6 +3,7 @@
 | decided | topic | key | time |
 |---|---|---|---|
 | scores, transitions | churn.scores.v1, churn.risk.v1 | account | T of the tick |
+| facts | churn.facts.v1 | account/kind/id | the broker's |
 | lists of open episodes | churn.risk.v1, after the transitions | – | T of the tick |
 | dead | churn.dlq.v1, sealed | the original key | now |
 | moved | churn.events.v1, the account's partition, header `moved` | the original key | the broker's |
@@ -21,10 +22,11 @@ from services.scorer import metrics
 from services.scorer.core.batch import Batch
 from services.scorer.core.decode import Reason
 from services.scorer.core.fates import Dead, Moved
+from services.scorer.core.lasting import Fact
 from services.scorer.core.publish import Record
 from services.scorer.core.step import Outputs
 from shared.contracts.events import MOVED_HEADER
-from shared.contracts.topics import DEAD_LETTERS, EVENTS, RISK, SCORES
+from shared.contracts.topics import DEAD_LETTERS, EVENTS, FACTS, RISK, SCORES
 from shared.dead_letters import Cause, Source, dead_letter
 
 STAGE: Final = "scorer"
@@ -46,6 +48,7 @@ class KafkaOutputs:
             sent = [
                 *await self._send_all(RISK, batch.partition, outputs.transitions),
                 *await self._send_all(SCORES, batch.partition, outputs.scores),
+                *await self._send_all(FACTS, batch.partition, [_record(batch, fact) for fact in outputs.facts]),
                 *[await self._send_dead(batch, dead) for dead in outputs.dead],
                 *[await self._send_moved(batch, moved) for moved in outputs.moved],
             ]
@@ -116,3 +119,7 @@ class KafkaOutputs:
                 ),
             )
         return sent
+
+
+def _record(batch: Batch, fact: Fact) -> Record:
+    return Record(fact.key, batch.value(fact.row) or b"", int(batch.timestamps[fact.row]))

@@ -7,6 +7,7 @@ import shutil
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -15,11 +16,12 @@ from aiokafka.structs import ConsumerRecord
 from redis.asyncio import Redis
 
 from services.scorer.core.summary import median_of
+from services.scorer.fence import Exit
 from shared import clock
 from shared.contracts.context import Guard, Summary
 from shared.contracts.health import AccountHealth
 from shared.contracts.partition import partition_of
-from shared.contracts.topics import CONTEXT, DEAD_LETTERS, EVENTS, PARTITIONS, SCORES
+from shared.contracts.topics import CONTEXT, DEAD_LETTERS, EVENTS, FACTS, PARTITIONS, SCORES
 from shared.dead_letters import source_of, unseal
 from shared.health_store import HealthStore
 from shared.kafka import producer, read_to_end
@@ -105,6 +107,9 @@ async def test_health_episodes_and_fates_are_those_of_the_oracle(scorer: ScorerP
     assert sorted(published, key=str) == sorted(wanted.transitions, key=str)
     scores = [msgspec.json.decode(found.value or b"", type=AccountHealth) async for found in _records(scorer, SCORES)]
     assert sorted(scores, key=str) == sorted(wanted.scores, key=str)
+    facts = {found.key: found.value async for found in _records(scorer, FACTS)}
+    assert facts == wanted.facts
+    assert {key.split(b"/")[1] for key in wanted.facts} == {b"outcome", b"billing", b"account"}
     counted = scorer.metrics()
     assert counted['churn_scorer_records_total{fate="applied"}'] == wanted.counts["applied"]
     assert counted['churn_scorer_records_total{fate="duplicate"}'] == wanted.counts["duplicate"]
@@ -129,6 +134,10 @@ async def test_losing_all_of_redis_brings_everything_back_and_says_nothing_new(s
         published = {(one.at, one.health, one.band) for one in wanted.scores if one.account == account}
         assert published <= {(point.at, point.health, point.band) for point in await store.history(account)}
     await redis.aclose()
+
+
+async def _expects(kafka: str, fate: str) -> bool:
+    return fate in (await expected(kafka)).counts
 
 
 async def _all_filled(redis: Redis) -> bool:
@@ -253,6 +262,33 @@ def _without_failed_payment(folder: Path) -> Path:
     others = after.partition("  - name: ")[2]
     (config / "rules.yaml").write_text(f"{before}  - name: {others}", "utf-8")
     return config
+
+
+async def test_a_record_that_crashes_the_core_is_set_aside_after_two_exits(scorer: ScorerProcess) -> None:
+    scorer.module = "tests.support.poisoned_scorer"
+    scorer.start_ready()
+    context = await last_context(scorer.kafka)
+    now = clock.now_ms()
+    await write(scorer.kafka, days_of_use(range(-20, 0), end=now, context=context))
+    poison = event("account-3", "login", at=now, number=0)
+    poison = replace(poison, value=(poison.value or b"").replace(b'"m-0"', b'"poison"'))
+    await write(scorer.kafka, [poison, *days_of_use(range(1), end=now, context=context)])
+
+    for _ in range(2):
+        assert await scorer.exit_code() == Exit.UNPLANNED
+        scorer.start()
+    await soon(lambda: _expects(scorer.kafka, "bug"))
+    wanted = await expected(scorer.kafka)
+    await wait_scored(scorer.redis, wanted.healths)
+
+    assert wanted.counts["bug"] == 1
+    letters = [record async for record in read_to_end(scorer.kafka, DEAD_LETTERS)]
+    assert {unseal(letter.value, key=bytes.fromhex(KEY)) for letter in letters} == {poison.value}
+    published = {transition.id for transition in await published_transitions(scorer.kafka)}
+    assert published == {transition.id for transition in wanted.transitions}
+    scorer.kill()
+    scorer.start_ready()
+    assert scorer.server.is_running(), "a replay passes over it"
 
 
 async def test_a_scorer_stopped_for_three_days_scores_as_if_it_had_run(scorer: ScorerProcess) -> None:

@@ -1,4 +1,4 @@
-"""A day's summary counts what a naive reading of docs/scoring.md §10 counts, and medians follow from its bins."""
+"""A day's summary counts what a naive reading of docs/scoring.md §11 counts, and medians follow from its bins."""
 
 import asyncio
 import random

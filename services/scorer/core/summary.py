@@ -1,4 +1,4 @@
-"""Say how the accounts of each segment are spread on a day: integer histograms (docs/scoring.md §10)."""
+"""Say how the accounts of each segment are spread on a day: integer histograms (docs/scoring.md §11)."""
 
 from collections import Counter, deque
 from collections.abc import Mapping

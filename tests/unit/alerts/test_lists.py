@@ -182,7 +182,7 @@ def test_where_only_mail_is_set_up_lists_go_by_mail_and_not_again_to_strike_some
     end = transition(Change.RESOLVED, account="acme", at=T0 + 1)
     over = fold(alerts[0], end, position=Position(topic="risk", partition=0, offset=1)).alert
     assert over is not None
-    (edited,) = desk.struck_at(66 * SECOND, over)
+    (edited,) = desk.struck_at(66 * SECOND, over, alerts[1])
     assert (edited.revision, edited.delivery.revision) == (2, 1)
 
 
@@ -326,3 +326,14 @@ def test_an_alert_of_somebody_on_leave_goes_to_their_backup_with_a_note() -> Non
         ("slack", "@kim@example.com", "away"),
         ("mail", "@kim@example.com", "away"),
     }
+
+
+def test_an_erased_account_is_struck_through_and_loses_its_name() -> None:
+    desk = Desk()
+    desk.at(0, standing("acme"), standing("globex"))
+    (told,) = desk.at(5 * SECOND, standing("acme"), standing("globex"))
+    assert {item.name for item in told.items} == {"Acme", "Globex"}
+    (struck_through,) = desk.struck_at(10 * MINUTE, standing("globex"))
+    shown = {item.account: (item.over, item.name, item.arr) for item in struck_through.items}
+    assert shown == {"acme": (True, None, None), "globex": (False, "Globex", 10)}
+    assert struck_through.revision == told.revision + 1
