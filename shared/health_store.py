@@ -3,6 +3,8 @@
     churn:health:<account>        hash   g, o  position of the tick that wrote it: generation, offset
                                          p     AccountHealth as JSON
                                          i, d  what the indexes hold of it; day of the last history point
+                                         x     T of the tick that erased it: nothing from before it is shown again.
+                                               An account that is gone since has g, o and x alone
     churn:history:<account>       list   [at, health, band], oldest first, at most 400; a fourth member `true` marks
                                          a day reconstructed from an imported history
     churn:by:health               zset   account, by health; `unknown` comes last
@@ -64,11 +66,19 @@ local function enter(account, new)
   redis.call('ZADD', 'churn:by:arr', new[5], account)
   redis.call('ZADD', 'churn:by:name', 0, new[6] .. '\\0' .. account)
 end
+local function remove(account, old)
+  if old then
+    leave(account, split(old))
+    redis.call('ZREM', 'churn:by:health', account)
+    redis.call('ZREM', 'churn:by:arr', account)
+  end
+  redis.call('DEL', 'churn:health:' .. account)
+end
 local g, o, points, results = ARGV[1], ARGV[2], tonumber(ARGV[3]), {}
 for n, row in ipairs(cmsgpack.unpack(ARGV[4])) do
-  local account, payload, index, at = row[1], row[2], row[3], row[4]
+  local account, payload, index, at, erased = row[1], row[2], row[3], row[4], row[5]
   local key = 'churn:health:' .. account
-  local was = redis.call('HMGET', key, 'g', 'o', 'i', 'd')
+  local was = redis.call('HMGET', key, 'g', 'o', 'i', 'd', 'x')
   local order = 1
   if was[1] then
     order = cmp(g, was[1])
@@ -77,21 +87,29 @@ for n, row in ipairs(cmsgpack.unpack(ARGV[4])) do
   if order < 0 then
     results[n] = 0
   elseif order == 0 then
-    results[n] = redis.call('HGET', key, 'p') == payload and 2 or 3
+    results[n] = (redis.call('HGET', key, 'p') or '') == payload and 2 or 3
   else
-    local day = string.format('%d', math.floor(at / 86400000))
-    redis.call('HSET', key, 'g', g, 'o', o, 'p', payload, 'i', index, 'd', day)
-    if was[3] ~= index or was[4] ~= day then
-      local old, new = was[3] and split(was[3]), split(index)
-      if was[3] ~= index then
-        if old then leave(account, old) end
-        enter(account, new)
-      end
-      if not old or old[1] ~= new[1] or old[2] ~= new[2] or was[4] ~= day then
-        local health = new[1] == '' and 'null' or new[1]
-        local history = 'churn:history:' .. account
-        redis.call('RPUSH', history, string.format('[%.0f,%s,"%s"]', at, health, new[2]))
-        redis.call('LTRIM', history, -points, -1)
+    if erased >= 0 and tonumber(was[5] or -1) < erased then
+      remove(account, was[3])
+      redis.call('DEL', 'churn:history:' .. account)
+      redis.call('HSET', key, 'g', g, 'o', o, 'x', string.format('%.0f', erased))
+      was = {false, false, false, false}
+    end
+    if payload ~= '' then
+      local day = string.format('%d', math.floor(at / 86400000))
+      redis.call('HSET', key, 'g', g, 'o', o, 'p', payload, 'i', index, 'd', day)
+      if was[3] ~= index or was[4] ~= day then
+        local old, new = was[3] and split(was[3]), split(index)
+        if was[3] ~= index then
+          if old then leave(account, old) end
+          enter(account, new)
+        end
+        if not old or old[1] ~= new[1] or old[2] ~= new[2] or was[4] ~= day then
+          local health = new[1] == '' and 'null' or new[1]
+          local history = 'churn:history:' .. account
+          redis.call('RPUSH', history, string.format('[%.0f,%s,"%s"]', at, health, new[2]))
+          redis.call('LTRIM', history, -points, -1)
+        end
       end
     end
     results[n] = 1
@@ -133,8 +151,10 @@ return {found, rest and last or '', rest and score or ''}
 
 _PUT_HISTORY: Final = """
 local points, known = {}, {}
+local erased = tonumber(redis.call('HGET', KEYS[2], 'x') or -1)
 local function take(raw)
   local point = cjson.decode(raw)
+  if point[1] < erased then return end
   local at, reconstructed = string.format('%.0f', point[1]), point[4] == true
   if known[at] and (reconstructed or not points[known[at]].reconstructed) then return end
   if not known[at] then known[at] = #points + 1 end
@@ -163,6 +183,7 @@ class Written(IntEnum):
 class HealthRow(NamedTuple):
     """One account to write: `payload` is its AccountHealth as JSON, the rest is what the indexes need.
 
+    An empty payload removes the account; `erased` is when (T, epoch ms) it was removed last: its history begins there.
     A tuple because a tick makes tens of thousands; `health` in milli-points, `at` epoch ms.
     """
 
@@ -175,6 +196,7 @@ class HealthRow(NamedTuple):
     segment: str | None = None
     arr: int | None = None
     name: str | None = None
+    erased: int | None = None
 
 
 class Sort(StrEnum):
@@ -256,10 +278,14 @@ class HealthStore:
         return [msgspec.json.decode(point, type=Point) for point in raw]
 
     async def put_history(self, points: Mapping[str, Sequence[Point]]) -> None:
-        """Add points to the histories of accounts, in their place by time; what was known then is never replaced."""
+        """Add points to the histories of accounts, in their place by time; what was known then is never replaced.
+
+        Points from before an account was erased are left out.
+        """
         for account, some in points.items():
             args: list[int | bytes] = [HISTORY_POINTS, *(_history_point(point) for point in some)]
-            await self._put_history(keys=[f"churn:history:{account}"], args=args)
+            keys = [f"churn:history:{account}", f"churn:health:{account}"]
+            await self._put_history(keys=keys, args=args)
 
     async def page(
         self, *, where: Filter, sort: Sort = Sort.HEALTH, limit: int = 50, cursor: str | None = None
@@ -311,12 +337,12 @@ def _history_point(point: Point) -> bytes:
     return msgspec.json.encode([*members, True] if point.reconstructed else members)
 
 
-def _packed(row: HealthRow) -> tuple[str, str, str, int]:
+def _packed(row: HealthRow) -> tuple[str, str, str, int, int]:
     # one MessagePack argument instead of four Redis ones: redis-py spends 3 us on each; Redis reads text, not `bin`
-    account, payload, health, band, at, owner, segment, arr, name = row
+    account, payload, health, band, at, owner, segment, arr, name, erased = row
     shown = "" if health is None else health
     index = f"{shown}\x1f{band}\x1f{_clean(owner)}\x1f{_clean(segment)}\x1f{-(arr or 0)}\x1f{_clean(name).casefold()}"
-    return account, payload.decode(), index, at
+    return account, payload.decode(), index, at, -1 if erased is None else erased
 
 
 def _clean(text: str | None) -> str:

@@ -21,7 +21,7 @@ REQUEST_TIMEOUT_S = 30.0
 MAX_REQUEST_BYTES = MAX_MESSAGE_BYTES + (1 << 16)
 POLL_S = 0.2
 # the broker may keep any of these differently without harm to us
-OPERATOR_SETTINGS = frozenset({"min.insync.replicas"})
+OPERATOR_SETTINGS = frozenset({"min.insync.replicas", "max.compaction.lag.ms"})
 
 
 class KafkaProblem(Exception):

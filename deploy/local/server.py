@@ -61,8 +61,8 @@ class Server:
         return self._process.pid
 
     @property
-    def exit_code(self) -> int | None:
-        """How the process ended, None while it runs."""
+    def returncode(self) -> int | None:
+        """With which code it ended, None while it runs."""
         return self._process.poll()
 
     def is_running(self) -> bool:

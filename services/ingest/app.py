@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 import structlog
-import yaml
 from aiokafka.errors import KafkaError
 from fastapi import FastAPI
 from prometheus_client import REGISTRY, CollectorRegistry
@@ -20,7 +19,7 @@ from services.ingest import history_api, recent_api
 from services.ingest.answer import install_errors
 from services.ingest.api import Ingest, route_of, router
 from services.ingest.core.identity import user_hasher
-from services.ingest.core.sources import Sources, read_sources
+from services.ingest.core.sources import BadSources, Sources, read_sources
 from services.ingest.fingerprints import check_secrets
 from services.ingest.identity_map import IdentityMap
 from services.ingest.metrics import Cut, Metrics
@@ -36,6 +35,7 @@ from shared.keys import KeyRing
 from shared.recent import RecentFates
 from shared.telemetry import Ready, ops_router
 from shared.topology import TopologyProblem
+from shared.yaml_file import BadFiles, read_yaml
 
 TITLE = "Churnwatch ingest"
 EXIT_TASK_DIED = 70
@@ -173,8 +173,12 @@ def build(settings: IngestSettings, sources: Sources) -> FastAPI:
 
 
 def load_sources(settings: IngestSettings) -> Sources:
-    """Read the file of sources; raises OSError, yaml.YAMLError or BadSources."""
-    return read_sources(yaml.safe_load(settings.sources.read_text("utf-8")))
+    """Read the file of sources; raises BadFiles naming every fault with its line."""
+    file = read_yaml(settings.sources)
+    try:
+        return read_sources(file.content)
+    except BadSources as bad:
+        raise BadFiles(file.in_words(bad.faults)) from None
 
 
 async def _until_noted(places: Places, publisher: KafkaPublisher) -> None:

@@ -18,21 +18,25 @@ from services.scorer import topology as agreement
 from services.scorer.checkpoint import Activity
 from services.scorer.context import Context
 from services.scorer.core.batch import Batch
+from services.scorer.core.open_list import open_list
 from services.scorer.core.step import Partition
 from services.scorer.cores import Columnar
 from services.scorer.eventlog import EventLog
 from services.scorer.feed import QUEUED_BATCHES, BatchApp, BatchSchema, Owner, check_faust
 from services.scorer.fence import Exit, end_process
 from services.scorer.guard import Patience, Watch
+from services.scorer.listing import Listing
 from services.scorer.loop import Loop
 from services.scorer.outputs import KafkaOutputs
 from services.scorer.past import Past
 from services.scorer.recent import Recents
 from services.scorer.settings import ScorerSettings
+from services.scorer.snapshots import SnapshotTopic
+from services.scorer.summaries import Summarist
 from services.scorer.ticker import Ticker
 from shared import clock, kafka
 from shared.contracts.context import Bundle
-from shared.contracts.topics import EVENTS
+from shared.contracts.topics import EVENTS, SCORER_GROUP
 from shared.contracts.topology import Topology
 from shared.health_store import HealthStore
 from shared.kafka import KafkaProblem
@@ -40,7 +44,6 @@ from shared.recent import RecentFates
 from shared.telemetry import serve_ops
 from shared.topology import TopologyProblem
 
-GROUP: Final = "churn-scorer"
 LAG_S: Final = 1.0
 REFILL_S: Final = 5.0
 REDIS_TIMEOUT_S: Final = 5.0
@@ -74,9 +77,12 @@ class Scorer:
             await part.start()
         kafka_servers = self._settings.kafka
         self.topology = await agreement.agree(kafka_servers, self._context)
-        self._events = EventLog(kafka_servers, group=GROUP, topology=self.topology)
+        self._events = EventLog(kafka_servers, group=SCORER_GROUP, topology=self.topology)
         self._activity = Activity(kafka_servers, self._producer, topic=self.topology.activity)
-        for part in (self._events, self._activity):
+        self._snapshots = SnapshotTopic(
+            kafka_servers, self._producer, topic=self.topology.snapshots, budget=self._activity.budget
+        )
+        for part in (self._events, self._activity, self._snapshots):
             await part.start()
         await self._context.check_secrets({"dead_letter_key": self._key})
         await self._context.publish(self._bundle)
@@ -88,6 +94,7 @@ class Scorer:
             context=self._context,
             events=self._events,
             activity=self._activity,
+            snapshots=self._snapshots,
             outputs=KafkaOutputs(self._producer, dead_letter_key=self._key, topology=self.topology),
             store=store,
             bring_back=Past(kafka_servers, store, topology=self.topology, now_ms=clock.now_ms).bring_back,
@@ -95,11 +102,19 @@ class Scorer:
             stall_s=self._settings.scorer_session_s / 2,
             watch=Watch(patience(self._settings)),
             recents=Recents(self._recent.note, now_ms=clock.now_ms),
+            listing=Listing(open_list),
         )
+        self.loop.fence.enclose(self._producer.client)
         metrics.CORE.labels("numpy").set(1)
         work = {"context": self._context.run(), "fence": self.loop.fence.run(), "lag": self._lag(), "ops": self._ops()}
         work |= {"refill": self._refill(), "recent": self._recent.run()}
-        work |= {"topology": agreement.watch(kafka_servers, self._context, self.topology)}
+        work["summaries"] = Summarist(
+            caught_up=lambda: self.loop.listing.caught_up(self.loop.states()),
+            known_at=self._context.known_at,
+            last_offset=lambda: self._context.offset,
+            tell=self._context.tell,
+        ).run()
+        work["topology"] = agreement.watch(kafka_servers, self._context, self.topology)
         if self._settings.scorer_ticks:
             work["ticker"] = self._ticker().run()
         self._tasks = [self.loop.start(coroutine, name) for name, coroutine in work.items()]
@@ -116,7 +131,7 @@ class Scorer:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for part in (self._context, self._activity, self._events, self._producer):
+        for part in (self._context, self._snapshots, self._activity, self._events, self._producer):
             await part.stop()
         await self._redis.aclose()
 
@@ -243,7 +258,7 @@ def run(settings: ScorerSettings, bundle: Bundle) -> None:
         log.exception("start_failed")
         raise SystemExit(f"churnwatch scorer: {fault}") from None
     app = faust_app(
-        GROUP,
+        SCORER_GROUP,
         brokers=settings.kafka,
         data=settings.data / "scorer",
         owner=scorer.loop,

@@ -7,7 +7,7 @@ before that offset. So a replay judges old ticks with the bundles of their time.
 import asyncio
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -16,10 +16,12 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
+from services.scorer import metrics
 from services.scorer.core.batch import Batch
 from services.scorer.core.bundle import CompiledBundle, compile_bundle
 from services.scorer.core.known import Known
-from shared.contracts.context import Bundle, ContextKind, Fingerprint, Guard, Import
+from services.scorer.core.summary import Summaries
+from shared.contracts.context import Bundle, ContextKind, Crash, Fingerprint, Guard, Import, Quarantine, Summary
 from shared.contracts.events import TICK_TYPE, Tick
 from shared.contracts.topics import CONTEXT
 from shared.contracts.topology import Standing, Topology
@@ -31,6 +33,8 @@ FETCH_WAIT_MS: Final = 100
 """Asking for the end waits behind a fetch."""
 _TP: Final = TopicPartition(CONTEXT, 0)
 _TICK_TYPE: Final = TICK_TYPE.encode()
+
+Entry = Import | Guard | Crash | Quarantine | Summary
 
 log = structlog.get_logger(__name__)
 
@@ -65,9 +69,10 @@ class Context:
         self._consumer = consumer
         self._producer = producer
         self._bundles: list[tuple[int, CompiledBundle]] = []
-        self._entries: list[tuple[int, Import | Guard]] = []
+        self._entries: list[tuple[int, Entry]] = []
         self._known: dict[int, tuple[int, Known]] = {}
         """What was asked last, by partition: most ticks name the offset of the one before."""
+        self._summaries = Summaries()
         self._fingerprints: dict[str, str] = {}
         self.standing: Standing | None = None
         """How the event log is cut, by the entries read; None where nobody noted it yet."""
@@ -110,10 +115,25 @@ class Context:
                     " give the scorer the key it had before, or start on empty topics"
                 )
 
-    async def tell(self, entry: Import | Guard) -> None:
+    async def tell(self, entry: Entry) -> None:
         """Append an entry and return when it has been read back."""
-        kind = ContextKind.IMPORT if isinstance(entry, Import) else ContextKind.GUARD
-        await self._append(kind, msgspec.json.encode(entry))
+        await self._append(_KIND_OF[type(entry)], msgspec.json.encode(entry))
+
+    def quarantined(self, topic: str, partition: int) -> Sequence[Quarantine]:
+        """Return what is known of a partition's records on which the core raised."""
+        return [
+            entry
+            for _, entry in self._entries
+            if isinstance(entry, Quarantine) and (entry.topic, entry.partition) == (topic, partition)
+        ]
+
+    def crashes(self, topic: str, partition: int) -> Sequence[Crash]:
+        """Return on which records of a partition the core raised so far."""
+        return [
+            entry
+            for _, entry in self._entries
+            if isinstance(entry, Crash) and (entry.topic, entry.partition) == (topic, partition)
+        ]
 
     async def note(self, topology: Topology) -> int:
         """Append how the event log is cut, and return the entry's offset when it has been read back."""
@@ -145,11 +165,12 @@ class Context:
             guards={
                 entry.source: entry for entry in entries if isinstance(entry, Guard) and partition in entry.partitions
             },
+            summaries=self._summaries.at(offset),
         )
 
-    def _is_ours(self, offset: int, entry: Import | Guard) -> bool:
+    def _is_ours(self, offset: int, entry: Entry) -> bool:
         # a guard names partitions by their number in the generation it was told in
-        return isinstance(entry, Import) or self.standing is None or self.standing.holds(offset)
+        return not isinstance(entry, Guard) or self.standing is None or self.standing.holds(offset)
 
     async def reach(self, offset: int) -> None:
         """Return when everything up to `offset` is read, or when the topic ends before it.
@@ -201,17 +222,28 @@ class Context:
             entry = msgspec.json.decode(value, type=Fingerprint)
             self._fingerprints.setdefault(entry.name, entry.fingerprint)
 
-    def _take_entry(self, record: ConsumerRecord[bytes | None, bytes | None], kind: type[Import | Guard]) -> None:
+    def _take_entry(self, record: ConsumerRecord[bytes | None, bytes | None], kind: type[Entry]) -> None:
         try:
-            self._entries.append((record.offset, msgspec.json.decode(record.value or b"", type=kind)))
+            entry = msgspec.json.decode(record.value or b"", type=kind)
         except msgspec.MsgspecError as fault:  # others write these too: what can't be read says nothing, to everybody
             log.error("context_entry_unreadable", offset=record.offset, fault=str(fault))  # noqa: TRY400
+            return
+        if isinstance(entry, Summary):
+            self._summaries.add(record.offset, entry)
+        else:
+            self._entries.append((record.offset, entry))
+        if isinstance(entry, Quarantine):
+            metrics.QUARANTINED_AT.set(entry.at / 1000)
 
 
-_OF_KIND: Final[Mapping[bytes, type[Import | Guard]]] = {
-    ContextKind.IMPORT.value.encode(): Import,
-    ContextKind.GUARD.value.encode(): Guard,
+_KIND_OF: Final[Mapping[type[Entry], ContextKind]] = {
+    Import: ContextKind.IMPORT,
+    Guard: ContextKind.GUARD,
+    Crash: ContextKind.CRASH,
+    Quarantine: ContextKind.QUARANTINE,
+    Summary: ContextKind.SUMMARY,
 }
+_OF_KIND: Final = {kind.value.encode(): entry for entry, kind in _KIND_OF.items()}
 
 
 def named_context(batch: Batch) -> int:

@@ -1,11 +1,14 @@
 """Judge whether the event log still holds what a state needs: a lost offset is an error, never a silent jump."""
 
 from collections.abc import Collection, Mapping
+from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from shared.contracts.topology import Topology
+
+REBUILD: Final = "churnwatch rebuild"
 
 
 class OffsetLost(RuntimeError):
@@ -46,19 +49,20 @@ class EventLog:
         committed = (await self._admin.list_consumer_group_offsets(self._group, partitions=[tp])).get(tp)
         if begin > 0 and committed is not None and committed.offset > 0:
             raise OffsetLost(
-                f"{self._topic}/{partition}: the checkpoint is gone and the log begins at {begin}: restore"
-                f" {self._activity}, or accept the loss by deleting the group {self._group!r} and starting again"
+                f"{self._activity}/{partition} holds no checkpoint and {self._topic}/{partition} begins at {begin}:"
+                f" stop the scorers and run `{REBUILD}`, which restores it from a snapshot"
             )
         return begin
 
-    async def check_position(self, partition: int, *, position: int) -> None:
-        """Raise OffsetLost unless the log holds `position` or ends there."""
+    async def check_position(self, partition: int, *, position: int) -> int:
+        """Return the log end; raise OffsetLost unless the log holds `position` or ends there."""
         begin, end = await self._span(partition)
         if not begin <= position <= end:
             raise OffsetLost(
                 f"{self._topic}/{partition}: the state continues at offset {position}, but the log holds {begin} to"
-                f" {end}: restore the topic, or empty {self._activity} and delete the group to begin anew"
+                f" {end}: stop the scorers and run `{REBUILD}`"
             )
+        return end
 
     async def check_not_lost(self, partition: int, *, position: int) -> None:
         """Raise OffsetLost when retention overtook us; a gap left by a transaction is no loss."""
@@ -66,7 +70,7 @@ class EventLog:
         if begin > position:
             raise OffsetLost(
                 f"{self._topic}/{partition}: events {position} to {begin - 1} were deleted before they were scored:"
-                f" raise the topic's retention; then empty {self._activity} and delete the group to begin anew"
+                f" raise the topic's retention; then stop the scorers and run `{REBUILD}`"
             )
 
     async def _span(self, partition: int) -> tuple[int, int]:

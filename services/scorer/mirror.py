@@ -125,4 +125,4 @@ def _offset(row: HealthRow) -> int:
 
 
 def _stored(row: HealthRow) -> health_store.HealthRow:
-    return health_store.HealthRow._make(row[:-1])  # all but the offset
+    return health_store.HealthRow._make((*row[:9], row.erased))  # all but the offset

@@ -13,6 +13,9 @@ class ContextKind(StrEnum):
     IMPORT = "import"
     GUARD = "guard"
     TOPOLOGY = "topology"
+    CRASH = "crash"
+    QUARANTINE = "quarantine"
+    SUMMARY = "summary"
 
 
 class Bundle(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,3 +70,42 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True):
     at: int
     last_event: int | None = None
     accounts: int = 0
+
+
+class Crash(msgspec.Struct, frozen=True, kw_only=True):
+    """A scorer ended because its core raised on records `first` to `last` of a partition; `fault` names the type."""
+
+    topic: str
+    partition: int
+    first: int
+    last: int
+    fault: str
+    at: int
+
+
+class Quarantine(msgspec.Struct, frozen=True, kw_only=True):
+    """A record on which the core raised twice: it is dead from now on, in every replay, and nothing reads it."""
+
+    topic: str
+    partition: int
+    offset: int
+    fault: str
+    at: int
+
+
+class SegmentSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """How the accounts of one segment are spread: for each feature, how many are in each bin (docs/scoring.md §11)."""
+
+    segment: str
+    accounts: int
+    histograms: dict[str, list[int]]
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """The segments of a partition on a day (UTC, days since 1970-01-01), written when its clock was `at` (epoch ms)."""
+
+    partition: int
+    partitions: int
+    day: int
+    at: int
+    segments: list[SegmentSummary]

@@ -9,6 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from lab.live import read_healths
+from services.scorer.fence import Exit
 from shared import clock
 from shared.contracts.risk import Transition
 from shared.contracts.topics import EVENTS, RISK
@@ -66,8 +67,7 @@ async def test_accounts_do_not_notice_that_four_partitions_became_six(scorer: Sc
     code, said = migrate(scorer.kafka, *TO_SIX)
 
     assert code == 0, said
-    eventually(lambda: not scorer.server.is_running())
-    assert scorer.exit_code() == 79
+    assert await scorer.exit_code() == Exit.TOPOLOGY
     scorer.stop()
     scorer.start_ready()
     retried = [one for one in early if one.key is not None][-200:]

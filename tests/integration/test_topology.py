@@ -9,13 +9,14 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.new_partitions import NewPartitions
 
 from deploy.local.kafka import LocalKafka
+from services.scorer.fence import Exit
 from shared import clock
 from shared.contracts.topics import EVENTS, PARTITIONS
 from tests.support.ingest import DEAD_LETTER_KEY, basic
 from tests.support.ingest_process import IngestProcess, make_topics, new_key
 from tests.support.scoring import ScorerProcess, event, expected, last_context, ticks, wait_scored, write
 from tests.support.servers import kafka_in, running
-from tests.support.waiting import eventually, soon
+from tests.support.waiting import soon
 
 MORE = PARTITIONS + 6
 REMEDY = f"churnwatch migrate --partitions {MORE}"
@@ -64,8 +65,7 @@ async def test_partitions_added_in_place_stop_scorer_and_ingest_with_the_remedy(
 
             await alter(broker.bootstrap, EVENTS, MORE)
 
-            eventually(lambda: not scorer.server.is_running(), within_s=20)
-            assert scorer.exit_code() == 79
+            assert await scorer.exit_code() == Exit.TOPOLOGY
             await soon(lambda: _is_closed(client, login), within_s=20)
             answer = await client.post("/v1/batch", json={"batch": [login | {"messageId": "3"}]})
             assert REMEDY in answer.json()["message"]
@@ -76,8 +76,7 @@ async def test_partitions_added_in_place_stop_scorer_and_ingest_with_the_remedy(
 
         scorer.stop()
         scorer.start()
-        scorer.wait_ended()
-        assert (scorer.exit_code(), len(scorer.logged("scorer_exit"))) == (79, 2)
+        assert (await scorer.exit_code(), len(scorer.logged("scorer_exit"))) == (Exit.TOPOLOGY, 2)
     finally:
         ingest.stop()
         scorer.stop()

@@ -11,7 +11,7 @@ from services.scorer.core.step import Partition, last_healths
 from shared.contracts.health import AccountHealth
 from shared.contracts.partition import partition_of
 from tests.support.generations import SEEDS_AT, follow, generation, moved, rest
-from tests.support.histories import ACCOUNTS, imported_lives, lives
+from tests.support.histories import ACCOUNTS, erased_lives, imported_lives, lives
 from tests.support.log import SEED, Log, by_oracle, outcome_of
 
 
@@ -29,7 +29,7 @@ def _small_chunks() -> object:
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(
-    log=st.one_of(lives(), imported_lives()),
+    log=st.one_of(lives(), imported_lives(), erased_lives()),
     at=st.floats(0, 1),
     old=st.integers(1, 6),
     new=st.integers(1, 6),

@@ -22,7 +22,7 @@ from lab.oracle_records import Record
 from shared.contracts.events import source_of, tick_record, type_of, wire_time
 from shared.contracts.health import AccountHealth
 from shared.contracts.partition import partition_of
-from shared.contracts.risk import Transition
+from shared.contracts.risk import OpenEpisodes, Transition
 from shared.contracts.topics import ACTIVITY, CONTEXT, EVENTS, PARTITIONS, RISK, TOPICS
 from shared.health_store import HealthStore
 from shared.kafka import create_topics, producer, read_to_end
@@ -107,12 +107,13 @@ async def write(bootstrap: str, records: Iterable[Written]) -> None:
 
 @dataclass(kw_only=True)
 class ScorerProcess:
-    """`python -m services.scorer` against given servers."""
+    """`python -m services.scorer`, or a module that changes something in it, against given servers."""
 
     kafka: str
     redis: str
     folder: Path
     settings: Mapping[str, str] = field(default_factory=dict)
+    module: str = "services.scorer"
     port: int = 0
     _server: Server | None = None
 
@@ -127,7 +128,7 @@ class ScorerProcess:
             "CHURNWATCH_SCORER_CYCLE_S": "0.5",
             **self.settings,
         }
-        command = [sys.executable, "-m", "services.scorer"]
+        command = [sys.executable, "-m", self.module]
         self._server = Server(command, log=self.folder / "scorer.log", environment=environment)
 
     def start_ready(self) -> None:
@@ -141,6 +142,18 @@ class ScorerProcess:
 
     def kill(self) -> None:
         self.server.kill()
+
+    async def exit_code(self) -> int:
+        """Return the code with which the process ends by itself."""
+        await soon(self.has_ended, within_s=HEALTHY_AFTER_S)
+        self.server.kill()  # closes what we hold of it
+        return self.server.returncode or 0
+
+    def wait_ended(self) -> None:
+        eventually(lambda: not self.server.is_running(), within_s=HEALTHY_AFTER_S)
+
+    async def has_ended(self) -> bool:
+        return not self.server.is_running()
 
     @property
     def server(self) -> Server:
@@ -167,13 +180,6 @@ class ScorerProcess:
         parsed = [json.loads(line) for line in lines if line.startswith("{")]
         return [line for line in parsed if line.get("event") == event_name]
 
-    def exit_code(self) -> int | None:
-        """Return how the process ended, None while it runs."""
-        return self.server.exit_code
-
-    def wait_ended(self) -> None:
-        eventually(lambda: not self.server.is_running(), within_s=HEALTHY_AFTER_S)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
@@ -183,6 +189,8 @@ class Expected:
     transitions: Sequence[Transition]
     scores: Sequence[AccountHealth]
     fates: Sequence[str]
+    facts: Mapping[bytes, bytes | None]
+    """The last value of every key of the facts topic."""
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -232,6 +240,11 @@ async def expected(bootstrap: str) -> Expected:
         transitions=[transition for result in results for transition in result.transitions],
         scores=[score for result in results for score in result.scores],
         fates=[fate for result in results for fate in result.fates],
+        facts={
+            key.encode(): logs[number][offset].value
+            for number, result in enumerate(results)
+            for offset, key in result.facts
+        },
     )
 
 
@@ -261,11 +274,17 @@ async def wait_scored(redis: str, wanted: Mapping[str, AccountHealth], *, within
 
 async def published_transitions(bootstrap: str) -> Sequence[Transition]:
     """Return the transitions on the risk topic, repetitions included."""
-    found = [record async for record in read_to_end(bootstrap, RISK)]
+    found = [record async for record in read_to_end(bootstrap, RISK) if record.key is not None]
     transitions = [msgspec.json.decode(record.value or b"", type=Transition) for record in found]
     assert all(record.timestamp == transition.at for record, transition in zip(found, transitions, strict=True))
     assert all(record.partition == transition.partition for record, transition in zip(found, transitions, strict=True))
     return transitions
+
+
+async def published_lists(bootstrap: str) -> Sequence[OpenEpisodes]:
+    """Return the parts of lists of open episodes on the risk topic, repetitions included."""
+    found = [record async for record in read_to_end(bootstrap, RISK) if record.key is None]
+    return [msgspec.json.decode(record.value or b"", type=OpenEpisodes) for record in found]
 
 
 async def checkpoint_spans(bootstrap: str) -> Mapping[int, tuple[int, int]]:

@@ -1,6 +1,6 @@
 """Fold transitions and commands into the one alert of an account."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -8,10 +8,11 @@ from typing import Final
 from msgspec.structs import replace
 
 from shared.contracts.alerts import Alert, AlertState, Command, CommandKind, DeliveryState, Reason
+from shared.contracts.health import Attributes
 from shared.contracts.risk import ENDS, Change, Severity, Transition
 
 FORGOTTEN_KEPT: Final = 64
-"""A replay of the scorer reaches back minutes; an account doesn't end this many episodes in them."""
+"""An account doesn't end this many episodes in one tick: what lies before its last tick is known by its time."""
 OPEN_STATES: Final = frozenset({AlertState.OPEN, AlertState.ACKNOWLEDGED})
 _END_STATE: Final = {
     Change.RESOLVED: AlertState.RESOLVED,
@@ -33,6 +34,8 @@ class Outcome(StrEnum):
     ACKNOWLEDGED = "acknowledged"
     JUDGED = "judged"
     """A person said whether it was right."""
+    ERASED = "erased"
+    """Its account is to be forgotten."""
     REPEATED = "repeated"
     """Nothing new: contained already."""
     NOT_OPEN = "not_open"
@@ -69,8 +72,9 @@ class Folded:
 def fold(alert: Alert | None, transition: Transition, *, position: Position) -> Folded:
     """Return the account's alert after a transition.
 
-    Idempotent: by position, and by episode and time for a transition that the scorer wrote again. An account has one
-    open alert; its id is the id of the episode that opened it, and it ends with its last reason.
+    Idempotent: by position, and by time and episode for a transition that the scorer wrote again, be it of months ago
+    after a rebuild of its state. An account has one open alert; its id is the id of the episode that opened it, and it
+    ends with its last reason.
     """
     if _contains(alert, position):
         return Folded(alert=alert, outcome=Outcome.REPEATED)
@@ -85,10 +89,17 @@ def fold(alert: Alert | None, transition: Transition, *, position: Position) -> 
     return _opened(alert, transition, position=position)
 
 
+def withdraw(alert: Alert, withdrawal: Transition) -> Folded:
+    """Return an alert without a reason that it has and the scorer knows nothing of, wherever in Kafka that was said."""
+    return _changed(alert, withdrawal)
+
+
 def obey(alert: Alert | None, command: Command, *, position: Position) -> Folded:
     """Return the account's alert after a command. A command for another alert than the open one changes nothing."""
     if _contains(alert, position):
         return Folded(alert=alert, outcome=Outcome.REPEATED)
+    if command.kind is CommandKind.ERASE:
+        return _erased(alert, command, position=position)
     if alert is None or alert.id != command.alert:
         return Folded(alert=alert, outcome=Outcome.NOT_OPEN)
     if command.kind is CommandKind.VERDICT and command.verdict is not None:
@@ -123,6 +134,26 @@ def _judged(alert: Alert, command: Command) -> Folded:
     return Folded(alert=judged, outcome=Outcome.JUDGED)
 
 
+def _erased(alert: Alert | None, command: Command, *, position: Position) -> Folded:
+    """Return the alert without what it knew of its account. One opened after the erasure stays as it is."""
+    if alert is None or alert.opened_at > command.at:
+        return Folded(alert=alert, outcome=Outcome.NOT_OPEN)
+    if alert.erased:
+        return Folded(alert=alert, outcome=Outcome.REPEATED)
+    forgetting = replace(_at(alert, position), erased=True, attributes=Attributes(), contributions=[])
+    earlier = [replace(old, attributes=Attributes(), contributions=[]) for old in alert.earlier]
+    return Folded(alert=replace(forgetting, earlier=earlier), outcome=Outcome.ERASED)
+
+
+def may_go(alert: Alert, committed: Mapping[str, int]) -> bool:
+    """Return whether an erased alert has ended, was told, and can't be told anew by a replay.
+
+    `committed` is the next offset that would be read after a crash, by `topic/partition`.
+    """
+    is_over = alert.state not in OPEN_STATES and not alert.earlier and not unsettled(alert)
+    return alert.erased and is_over and all(offset < committed.get(key, 0) for key, offset in alert.positions.items())
+
+
 def unsettled(alert: Alert) -> bool:
     """Return whether some delivery still has something to tell."""
     return any(
@@ -137,7 +168,13 @@ def _contains(alert: Alert | None, position: Position) -> bool:
 
 
 def _is_told(alert: Alert, transition: Transition) -> bool:
-    """Return whether the alert contains the transition, or a later one of the same episode."""
+    """Return whether the alert contains the transition, or a later one of the account.
+
+    The transitions of an account come tick by tick: one that is not later than the last one heard came before, unless
+    it is another one of that same tick.
+    """
+    if transition.at < alert.changed_at:
+        return True
     over = {*alert.forgotten, *(reason.episode for reason in alert.ended)}
     return transition.episode in over or any(
         reason.episode == transition.episode and transition.at <= reason.changed_at for reason in alert.reasons

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from services.scorer.core.days import DAY, HORIZON_DAYS, HOUR, NO_DAY, advance, held, latest, slots
 from services.scorer.core.decode import Code
-from services.scorer.core.table import NONE, Columns, Hashes, HashTable, Ints, Layout, Names
+from services.scorer.core.table import NONE, Columns, Hashes, Ints, Layout, Names, RowIndex
 from shared.contracts.partition import roll_ms
 
 USER_DAYS: Final = 32
@@ -105,10 +105,10 @@ class Activity:
         """Sources by number."""
         self.feature_names: list[str] = []
         """Key features by signal − FIRST_FEATURE."""
-        self.account_rows = HashTable()
-        self.signal_rows = HashTable()
-        self.user_rows = HashTable()
-        self.source_rows = HashTable()
+        self.account_rows = RowIndex(lambda rows: self.accounts["hash"][rows])
+        self.signal_rows = RowIndex(lambda rows: _pairs_in(self.signals, "signal", rows=rows))
+        self.user_rows = RowIndex(lambda rows: self.users["hash"][rows])
+        self.source_rows = RowIndex(lambda rows: _pairs_in(self.sources, "source", rows=rows))
 
     def find(self, hashes: Hashes, *, accounts: Sequence[str]) -> tuple[Ints, Hashes]:
         """Return the row of each account (−1 where it is unknown) and the hash it is, or would be, kept under.
@@ -155,6 +155,7 @@ class Activity:
             count, columns = self.sources.count, self.sources
             account, last = columns["account"][:count], columns["last"][:count]
             is_its = columns["source"][:count] == self.source_names.index(source)
+            is_its &= last != NONE
             fed[account[is_its & (last >= self.accounts["last"][account] - FED)]] = True
         return fed
 
@@ -174,6 +175,28 @@ class Activity:
         used = present & (events.user != 0)
         self._see_users(events.account[used], users=events.user[used], days=days[used])
         self.accounts["touched"][events.account] = True
+
+    def forget_user(self, account: int, *, user: np.uint64) -> None:
+        """Let go of a user of an account (its row): nobody was active by that name."""
+        pair = users_of(np.array([account]), users=np.array([user], np.uint64))
+        row = int(self.user_rows.find(pair)[0])
+        if row < 0:
+            return
+        day, front, ring = int(self.users["last_day"][row]), int(self.accounts["front"][account]), "users"
+        if day != NO_DAY and front - USER_DAYS < day <= front:
+            self.accounts[ring][account, day % USER_DAYS] -= np.uint32(1)
+        self.users["last_day"][row] = NO_DAY
+
+    def empty_chains(self, account: int) -> None:
+        """Set the rows of an account's signals, users and sources back to nothing; a checkpoint leaves them out."""
+        for columns, head, names in (
+            (self.signals, "first_signal", ("front", "count")),
+            (self.users, "first_user", ("last_day",)),
+            (self.sources, "first_source", ("last",)),
+        ):
+            for _, rows in self.chain(columns, head=head, accounts=np.array([account])):
+                for name in names:
+                    columns[name][rows] = columns.spec[name][2]
 
     def _count(self, accounts: Ints, *, signals: Ints, days: Ints) -> None:
         rows = self._rows_of_signals(accounts, signals=signals)
@@ -280,9 +303,13 @@ class Activity:
         return links
 
 
-def pairs_of(accounts: Ints, *, signals: Ints) -> Hashes:
+def pairs_of(accounts: npt.NDArray[np.signedinteger[Any]], *, signals: npt.NDArray[np.signedinteger[Any]]) -> Hashes:
     """Return one hash for each (account row, signal), never 0; different pairs have different hashes."""
     return _mixed((accounts.astype(np.uint64) << np.uint64(24)) | (signals.astype(np.uint64) + np.uint64(1)))
+
+
+def _pairs_in(columns: Columns, name: str, *, rows: Ints) -> Hashes:
+    return pairs_of(columns["account"][rows], signals=columns[name][rows])
 
 
 def users_of(accounts: Ints, *, users: Hashes) -> Hashes:

@@ -1,6 +1,6 @@
 """Turn the values of a batch into columns; what can't be read becomes a fate, never an exception."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Annotated, Final
@@ -26,6 +26,7 @@ class Reason(StrEnum):
     WRONG_PARTITION = "wrong_partition"
     IN_FUTURE = "in_future"
     TOO_LATE = "too_late"
+    BUG = "bug"
 
 
 class Code(IntEnum):
@@ -40,9 +41,10 @@ class Code(IntEnum):
     KEPT_AT_ANY_AGE = 5
     """user, goal, milestone: change nothing yet."""
     KEPT = 6
-    """sentiment, override, erasure: change nothing yet."""
+    """sentiment, override: change nothing yet."""
     TICK = 7
     DEAD = 8
+    ERASURE = 9
 
 
 class Data(msgspec.Struct, gc=False):
@@ -113,20 +115,22 @@ _HOT: Final = {
 _CODES: Final = {
     **dict.fromkeys((Kind.ACCOUNT, Kind.BILLING, Kind.SURVEY, Kind.SUBSCRIPTION), Code.FACT),
     **dict.fromkeys((Kind.USER, Kind.GOAL, Kind.MILESTONE), Code.KEPT_AT_ANY_AGE),
-    **dict.fromkeys((Kind.SENTIMENT, Kind.OVERRIDE, Kind.ERASURE), Code.KEPT),
+    **dict.fromkeys((Kind.SENTIMENT, Kind.OVERRIDE), Code.KEPT),
+    Kind.ERASURE: Code.ERASURE,
     Kind.LOGIN: Code.LOGIN,
     Kind.OUTCOME: Code.OUTCOME,
     Kind.TICKET: Code.TICKET,
 }
+_CHECKED: Final = frozenset({Code.FACT, Code.KEPT_AT_ANY_AGE, Code.ERASURE})
 _NOTHING: Final = Envelope()
 _read_envelope: Final = msgspec.json.Decoder(Envelope).decode
 _read_fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
-def decode(values: Sequence[bytes | None], *, seed: int) -> Decoded:
+def decode(values: Sequence[bytes | None], *, seed: int, quarantined: Collection[int] = ()) -> Decoded:
     """Read the values of a batch (docs/scoring.md §1, the checks that need one record alone).
 
-    `seed` keys the hashes of ids, accounts and users.
+    `seed` keys the hashes of ids, accounts and users; rows that are `quarantined` come without a value.
     """
     envelopes, codes, careful = _read_all(values)
     decoded = Decoded(
@@ -146,6 +150,8 @@ def decode(values: Sequence[bytes | None], *, seed: int) -> Decoded:
     _refuse(decoded, rowless, detail="importjob stands without importrow")
     bad_times = np.flatnonzero((decoded.at == NONE) & (decoded.code != Code.DEAD)).tolist()
     _refuse(decoded, bad_times, detail="time is not RFC 3339 with an offset")
+    for row in quarantined:
+        decoded.dead[row] = (Reason.BUG, "the scorer failed on it twice: see the context topic")
     return decoded
 
 
@@ -231,7 +237,7 @@ def _read_event(value: bytes, *, kind: str, data: msgspec.Raw | None) -> _Slow:
     if known is None and envelope.data.name is None:
         envelope.data.name = kind
     fact = None
-    if code in (Code.FACT, Code.KEPT_AT_ANY_AGE) and known in DATA_OF:
+    if code in _CHECKED and known in DATA_OF:
         fact = msgspec.json.decode(data or b"{}", type=DATA_OF[known])
     return _Slow(code, envelope, fact=fact)
 

@@ -9,18 +9,24 @@ import numpy.typing as npt
 
 from services.scorer.core.activity import Activity
 from services.scorer.core.bundle import BANDS, CompiledBundle
+from services.scorer.core.erasure import Erasures
 from services.scorer.core.facts import Facts
 from services.scorer.core.features import MISSING, Features, Flags
 from services.scorer.core.rules import SEVERITIES, Episodes
 from services.scorer.core.scorecard import Health
 from services.scorer.core.table import NONE, Ints
+from shared.contracts.health import Band
 from shared.contracts.risk import episode_id
 
 _POINT: Final = 1000
 
 
 class HealthRow(NamedTuple):
-    """One account's health for Redis: `payload` is AccountHealth as JSON, the rest is for listings."""
+    """One account's health for Redis: `payload` is AccountHealth as JSON, the rest is for listings.
+
+    An empty payload removes the account. `erased` is T of the tick that removed it last, if it was ever erased: nothing
+    older may be shown of it.
+    """
 
     account: str
     payload: bytes
@@ -32,12 +38,13 @@ class HealthRow(NamedTuple):
     arr: int | None
     name: str | None
     offset: int
+    erased: int | None = None
 
 
 class Record(NamedTuple):
     """A record to send; `at` becomes its CreateTime (epoch ms)."""
 
-    key: bytes
+    key: bytes | None
     value: bytes
     at: int
 
@@ -56,6 +63,7 @@ class Evaluation:
     activity: Activity
     facts: Facts
     episodes: Episodes
+    erasures: Erasures
     bundle: CompiledBundle
 
 
@@ -92,8 +100,14 @@ def health_rows(evaluation: Evaluation) -> list[HealthRow]:
             f'"attributes":{facts.attributes.get(row, "{}")}}}'
         )
         known = None if health == _NULL else int(health)
-        rows.append(HealthRow(account, payload.encode(), known, band, at, *facts.listed.get(row, _UNLISTED), offset))
+        listed, erased = facts.listed.get(row, _UNLISTED), evaluation.erasures.tick(row)
+        rows.append(HealthRow(account, payload.encode(), known, band, at, *listed, offset, erased))
     return rows
+
+
+def removal(account: str, *, at: int, offset: int) -> HealthRow:
+    """Return what takes an erased account out of Redis, as of the tick (`at`, `offset`)."""
+    return HealthRow(account, b"", None, Band.UNKNOWN.value, at, *_UNLISTED, offset, at)
 
 
 def to_publish(evaluation: Evaluation) -> Flags:

@@ -5,8 +5,8 @@
 
 Nothing is computed here: each account goes over as it is, so that its health and the ids of its episodes stay what they
 are. What belongs to a partition as a whole is that of all partitions its accounts come from. Offsets of the old log
-mean nothing in the new one: the ids seen are remembered at the new log's *seeds*, one offset for each hour in which
-ids arrived that are not forgotten yet (docs/scoring.md §10).
+mean nothing in the new one: the ids seen are remembered at the new log's *seeds*, one offset for each segment of ids
+that are not forgotten yet (docs/scoring.md §12).
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,13 +20,13 @@ from services.scorer.core import chunks
 from services.scorer.core.activity import rekeyed
 from services.scorer.core.fates import Fate
 from services.scorer.core.rules import Episodes
-from services.scorer.core.seen import KEPT_HOURS, Seen
+from services.scorer.core.seen import KEPT_HOURS, MOST_IDS, SEGMENT_IDS, Seen, Segment
 from services.scorer.core.step import Partition
 from services.scorer.core.table import Hashes, Ints
 from shared.contracts.partition import partition_of
 
-SEEDS: Final = KEPT_HOURS + 1
-"""Offsets a new log must begin with: as many as there can be hours whose ids are remembered."""
+SEEDS: Final = KEPT_HOURS + 1 + MOST_IDS // SEGMENT_IDS
+"""Offsets a new log must begin with: as many as there can be segments, of hours and of ids."""
 
 
 def sources_of(partition: int, *, old: int, new: int) -> range:
@@ -83,25 +83,34 @@ def _furthest(entries: Iterable[tuple[str, int, int]]) -> list[tuple[str, int, i
     return [(job, row, heard) for job, (row, heard) in found.items()]
 
 
-def _remember(seens: Iterable[Seen], *, new: Seen, seeds: int) -> None:
-    """Remember every id that is not forgotten, at the seed that stands for its hour; the latest hour of one counts."""
+def _remember(seens: Sequence[Seen], *, new: Seen, seeds: int) -> None:
+    """Remember every id that is not forgotten, at the seed of its segment; the latest hour of one counts.
+
+    Segments are those of hours, cut at SEGMENT_IDS; the oldest go where there are more than MOST_IDS.
+    """
     ids, hours = (np.concatenate(parts) for parts in zip(*map(_remembered, seens), strict=True))
     order = np.lexsort((hours, ids))
     ids, hours = ids[order], hours[order]
     is_last = np.append(ids[1:] != ids[:-1], True)[: len(ids)]
     ids, hours = ids[is_last], hours[is_last]
-    is_kept = hours >= hours.max(initial=0) - KEPT_HOURS
-    reached, which = np.unique(hours[is_kept], return_inverse=True)
-    new.table.put(ids[is_kept], seeds + which)
-    new.hours = [(hour, seeds + number) for number, hour in enumerate(reached.tolist())]
+    new.hour = max(seen.hour for seen in seens)
+    pieces: list[tuple[int, Hashes]] = []
+    for hour in np.unique(hours[hours >= new.hour - KEPT_HOURS]).tolist():
+        some = ids[hours == hour]
+        pieces += [(hour, some[start : start + SEGMENT_IDS]) for start in range(0, len(some), SEGMENT_IDS)]
+    while sum(len(piece) for _, piece in pieces) > MOST_IDS:
+        del pieces[0]
+    for number, (hour, piece) in enumerate(pieces):
+        new.table.put(piece, np.full(len(piece), seeds + number))
+        new.segments.append(Segment(hour, seeds + number, len(piece)))
 
 
 def _remembered(seen: Seen) -> tuple[Hashes, Ints]:
-    """Return ids and the hour in which each arrived; without those of hours gone by."""
+    """Return ids and the hour in which each arrived; without those of segments gone by."""
     ids, offsets = seen.table.entries()
-    reached = np.array([offset for _, offset in seen.hours], np.int64)
-    hours = np.array([hour for hour, _ in seen.hours], np.int64)
-    place = np.searchsorted(reached, offsets, side="right") - 1
+    firsts = np.array([segment.first for segment in seen.segments], np.int64)
+    hours = np.array([segment.hour for segment in seen.segments], np.int64)
+    place = np.searchsorted(firsts, offsets, side="right") - 1
     return ids[place >= 0], hours[place[place >= 0]]
 
 
@@ -109,6 +118,7 @@ def _move(old: Partition, rows: Ints, *, new: Partition) -> None:
     """Append accounts of one state to another."""
     chunk = chunks.packed(old, rows)
     first = new.accounts
+    numbers = {row: first + place for place, row in enumerate(rows.tolist())}
     users = np.frombuffer(chunk.users["hash"], np.uint64)
     was = np.frombuffer(chunk.users["account"], np.int32).astype(np.int64)
     now = first + np.searchsorted(rows, was)
@@ -119,7 +129,9 @@ def _move(old: Partition, rows: Ints, *, new: Partition) -> None:
         signals=_renumbered(chunk.signals, rows, first=first),
         users=_renumbered(chunk.users, rows, first=first) | {"hash": rekeyed(users, was=was, now=now).tobytes()},
         sources=_renumbered(chunk.sources, rows, first=first),
-        facts={first + int(np.searchsorted(rows, row)): fields for row, fields in chunk.facts.items()},
+        facts={numbers[row]: fields for row, fields in chunk.facts.items()},
+        erased={numbers[row]: (*entry[:-1], new.position - 1) for row, entry in chunk.erased.items()},
+        erased_users={numbers[row]: users for row, users in chunk.erased_users.items()},
     )
     chunks.unpack(moved, new)
 

@@ -24,7 +24,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from services.scorer import context as contexts
-from services.scorer.app import GROUP, columnar
+from services.scorer.app import columnar
 from services.scorer.checkpoint import Activity
 from services.scorer.context import Context
 from services.scorer.core.regroup import homes_in, regroup, sources_of
@@ -39,6 +39,7 @@ from services.scorer.settings import ScorerSettings
 from shared import clock, kafka
 from shared.contracts.context import Import, ImportState
 from shared.contracts.events import tick_record
+from shared.contracts.topics import SCORER_GROUP
 from shared.contracts.topology import Standing, Topology, TopologyState
 from shared.kafka import partition_counts
 from shared.topology import TopologyProblem, first_topology
@@ -156,7 +157,7 @@ async def _last_scored(
         carry=new.carry,
     )
     activity = Activity(tools.kafka, tools.producer, topic=old.activity)
-    events = EventLog(tools.kafka, group=GROUP, topology=old)
+    events = EventLog(tools.kafka, group=SCORER_GROUP, topology=old)
     await _start(stack, activity)
     await _start(stack, events)
     # an earlier try may have closed it, and it must take the last ticks
@@ -226,7 +227,7 @@ async def _until_gone(tools: Tools, *, wait_s: float) -> None:
 
 async def _members(admin: AIOKafkaAdminClient) -> list[str]:
     try:
-        answers = await admin.describe_consumer_groups([GROUP])
+        answers = await admin.describe_consumer_groups([SCORER_GROUP])
     except KafkaError as fault:
         return [repr(fault)]
     return [f"{host} {client}" for answer in answers for group in answer.groups for _, client, host, *_ in group[5]]
