@@ -155,7 +155,7 @@ def test_a_person_erased_before_a_snapshot_stays_forgotten_behind_it() -> None:
     log.event("acme", "login", at=START, data={"user": "bob"})
     log.event("acme", "erasure", at=START + HOUR, ts=START + HOUR, data={"user": "ann"})
     log.event("acme", "login", at=START + HOUR // 2, ts=START + 2 * HOUR, data={"user": "ann"})
-    log.tick(START + 72 * HOUR, context=1)
+    log.tick(START + 72 * HOUR, context=3)
     whole = assert_same_after(log, base=3)
     assert whole.fates[3] == "applied"
     assert [c.value for c in whole.healths["acme"].contributions if c.measure == "users_28"] == [1]
