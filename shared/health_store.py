@@ -11,7 +11,8 @@
     churn:by:arr                  zset   account, by ARR, largest first
     churn:by:name                 zset   name, NUL, account: in alphabetical order
     churn:by:{band,owner,segment}:<value>    zset   account, by health
-    churn:filled                  hash   partition -> generation, once all its accounts are written
+    churn:filled                  hash   partition -> generation, once all its accounts are written;
+                                         of:<generation> -> how many partitions it has
 
 One script writes many accounts; positions are compared as decimal strings, so that a stale writer changes nothing.
 The keys are not spread for Redis Cluster.
@@ -28,12 +29,16 @@ import msgspec
 from redis.asyncio import Redis
 
 from shared.contracts.health import AccountHealth, Band
+from shared.contracts.partition import partition_of
+from shared.contracts.topics import PARTITIONS
+from shared.contracts.topology import Topology
 
 ROWS_PER_CALL: Final = 500
 """Redis serves nobody else during a script; 500 accounts take it a few milliseconds."""
 HISTORY_POINTS: Final = 400
 STEPS_PER_CALL: Final = 2000
 _SEPARATOR: Final = "\x1f"
+_OF: Final = b"of:"
 
 _WRITE: Final = """
 local function cmp(a, b)
@@ -302,13 +307,22 @@ class HealthStore:
     async def filled(self) -> Mapping[int, int]:
         """Return the generation by partition of which every account was written since Redis was last emptied."""
         raw = await cast("Awaitable[dict[bytes, bytes]]", self._redis.hgetall("churn:filled"))
-        return {int(partition): int(generation) for partition, generation in raw.items()}
+        return {int(field): int(generation) for field, generation in raw.items() if not field.startswith(_OF)}
 
-    async def mark_filled(self, generation: int, partitions: Iterable[int]) -> None:
+    async def is_filled(self, account: str) -> bool:
+        """Say whether an account that is not in Redis does not exist: its partition was written in full."""
+        raw = await cast("Awaitable[dict[bytes, bytes]]", self._redis.hgetall("churn:filled"))
+        sizes = {1: PARTITIONS}  # a deployment that has not said anything else
+        sizes |= {int(field.removeprefix(_OF)): int(size) for field, size in raw.items() if field.startswith(_OF)}
+        home = partition_of(account.encode(), partitions=sizes[max(sizes)])
+        return raw.get(b"%d" % home) == b"%d" % max(sizes)
+
+    async def mark_filled(self, topology: Topology, partitions: Iterable[int]) -> None:
         """Say that every account of these partitions is in Redis; their absence from `filled` asks for a rewrite."""
-        marks: Mapping[Any, Any] = {str(partition): str(generation) for partition in partitions}
+        marks: dict[Any, Any] = {str(partition): str(topology.generation) for partition in partitions}
         if marks:
-            await self._redis.hset("churn:filled", mapping=dict(marks))
+            marks[f"of:{topology.generation}"] = str(topology.partitions)
+            await self._redis.hset("churn:filled", mapping=marks)
 
     async def _keys(self, where: Filter, sort: Sort) -> Sequence[str]:
         filters = where.keys()

@@ -23,6 +23,7 @@ from shared.contracts.notices import ListedAlert, Notice, NoticeKind
 from shared.contracts.partition import partition_of
 from shared.contracts.risk import Change, Severity
 from shared.contracts.topics import NOTICES, PARTITIONS, RISK, TOPICS
+from shared.contracts.topology import Topology
 from shared.health_store import HealthRow, HealthStore
 from shared.kafka import create_topics, producer
 from tests.support.alerting import KEY, Slack, slack_double
@@ -143,7 +144,9 @@ async def _check_api(client: httpx.AsyncClient, redis_url: str, *, reader: str, 
     async with Redis.from_url(redis_url) as redis:
         store = HealthStore(redis)
         await store.write(1, 1, [_row()])
-        await store.mark_filled(1, [partition_of(b"nobody", partitions=PARTITIONS)])
+        await store.mark_filled(
+            Topology(generation=1, partitions=PARTITIONS), [partition_of(b"nobody", partitions=PARTITIONS)]
+        )
     detail = (await client.get("/v1/accounts/acme", headers=read)).json()
     assert (detail["health"], detail["alert"], len(detail["history"])) == (41_200, alert, 1)
     missing = await client.get("/v1/accounts/nobody", headers=read)

@@ -7,6 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.contracts.health import AccountHealth, Attributes, Band
+from shared.contracts.topology import Topology
 from shared.health_store import BadCursor, Filter, HealthRow, HealthStore, Point, Sort, Written
 
 DAY_MS = 86_400_000
@@ -172,7 +173,7 @@ async def test_odd_names_stay_apart(store: HealthStore) -> None:
 
 async def test_an_emptied_redis_is_seen_and_filled_again(store: HealthStore, redis_url: str) -> None:
     await store.write(1, 1, [row("acme")])
-    await store.mark_filled(7, [0, 3])
+    await store.mark_filled(Topology(generation=7, partitions=4), [0, 3])
     assert await store.filled() == {0: 7, 3: 7}
     async with Redis.from_url(redis_url) as redis:
         await redis.flushall()
