@@ -9,6 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from lab.live import read_healths
+from lab.verify import compare
 from services.scorer.fence import Exit
 from shared import clock
 from shared.contracts.risk import Transition
@@ -80,6 +81,8 @@ async def test_accounts_do_not_notice_that_four_partitions_became_six(scorer: Sc
     assert scorer.metrics()['churn_scorer_records_total{fate="duplicate"}'] == len(retried) + repeated(late)
     redis = Redis.from_url(scorer.redis)
     assert {health.generation for health in (await read_healths(redis)).values()} == {2}
+    verdict = await compare(scorer.kafka, redis, key=bytes.fromhex(KEY))
+    assert (verdict.differences, verdict.behind, verdict.from_snapshot) == ([], 0, NEW)
     await redis.aclose()
 
 
@@ -151,6 +154,8 @@ async def published(bootstrap: str) -> dict[str, Transition]:
     found: dict[str, Transition] = {}
     homes: dict[str, set[int]] = {}
     async for record in read_to_end(bootstrap, RISK):
+        if record.key is None:
+            continue  # a list of what is open
         one = msgspec.json.decode(record.value or b"", type=Transition)
         found[one.id] = msgspec.structs.replace(one, partition=0, offset=0)
         homes.setdefault(one.account, set()).add(record.partition)
