@@ -12,7 +12,7 @@ from lab.trouble import Trouble
 from services.scorer.core.chunks import CheckpointError, kind_of, read_marker
 from shared.contracts.alerts import READERS, Alert
 from shared.contracts.partition import partition_of
-from shared.contracts.topics import ACTIVITY, ALERTS, PARTITIONS, RISK, TOPICS
+from shared.contracts.topics import ALERTS, PARTITIONS, RISK, TOPICS
 from shared.kafka import read_to_end
 
 POLL_S: Final = 0.5
@@ -27,10 +27,13 @@ async def ends_of(kafka: str, topic: str, numbers: set[int]) -> dict[int, int]:
     return {tp.partition: int(end) for tp, end in ends.items()}
 
 
-async def checkpointed(kafka: str, wanted: Mapping[int, int], *, since: Mapping[int, int], patience_s: float) -> None:
+async def checkpointed(
+    kafka: str, activity: str, wanted: Mapping[int, int], *, since: Mapping[int, int], patience_s: float
+) -> None:
     """Return when each partition has a checkpoint whose base lies after the offset wanted: no replay comes before it.
 
-    `since` is where to begin to look in `churn.activity.v1`. Raises Trouble when it takes longer than `patience_s`.
+    `since` is where to begin to look in `activity`, the topic of checkpoints. Raises Trouble when it takes longer than
+    `patience_s`.
     """
     left = dict(wanted)
     consumer = AIOKafkaConsumer(
@@ -41,9 +44,9 @@ async def checkpointed(kafka: str, wanted: Mapping[int, int], *, since: Mapping[
         max_partition_fetch_bytes=FETCH_BYTES,
     )
     async with consumer:
-        consumer.assign([TopicPartition(ACTIVITY, number) for number in left])
+        consumer.assign([TopicPartition(activity, number) for number in left])
         for number, offset in since.items():
-            consumer.seek(TopicPartition(ACTIVITY, number), offset)
+            consumer.seek(TopicPartition(activity, number), offset)
         try:
             async with asyncio.timeout(patience_s):
                 while left:

@@ -18,7 +18,6 @@ from services.ingest.core.identity import is_account, user_hasher
 from shared import clock
 from shared.contracts.alerts import Command, CommandKind
 from shared.contracts.events import Erasure, Event, Kind, type_of, wire_time
-from shared.contracts.partition import partition_of
 from shared.contracts.topics import (
     ACTIVITY,
     ALERTS,
@@ -35,8 +34,9 @@ from shared.contracts.topics import (
     TOPICS,
     UNATTRIBUTED,
 )
-from shared.kafka import partitions, producer, wait_ready
+from shared.kafka import producer, wait_ready
 from shared.settings import HexKey, ServiceSettings, load
+from shared.topology import current_topology
 
 PATIENCE_S: Final = 300.0
 SOURCE: Final = "/churnwatch/erase"
@@ -56,10 +56,13 @@ class EraseSettings(ServiceSettings):
 class Written:
     """Erasures that are durable: when they say it is (epoch ms), and the last offset in each partition.
 
-    `since` is where `churn.activity.v1` ended before: what tells that scorers came past them is written after it.
+    `since` is where the checkpoint's topic `activity` ended before: what tells that scorers came past them is written
+    after it. `facts` are the partitions of `churn.facts.v1` in which facts of these accounts lie.
     """
 
     at: int
+    activity: str
+    facts: frozenset[int]
     offsets: Mapping[int, int]
     since: Mapping[int, int]
 
@@ -115,16 +118,17 @@ async def user(user_id: str, *, source: str, patience_s: float = PATIENCE_S) -> 
 
 async def write(kafka: str, accounts: Sequence[str], *, user: str | None = None) -> Written:
     """Write an erasure of each account, or of a user in it, and return when all are durable."""
-    count, at = len(await partitions(kafka, EVENTS)), clock.now_ms()
-    numbers = {name: partition_of(name.encode(), partitions=count) for name in accounts}
-    since = await ends_of(kafka, ACTIVITY, set(numbers.values()))
+    topology, at = await current_topology(kafka), clock.now_ms()
+    numbers = {name: topology.home(EVENTS, name.encode()) for name in accounts}
+    since = await ends_of(kafka, topology.activity, set(numbers.values()))
     offsets: dict[int, int] = {}
     async with producer(kafka) as client:
         for name, number in numbers.items():
             value = msgspec.json.encode(_erasure(name, user=user, at=at))
-            sent = await client.send_and_wait(EVENTS, value, key=name.encode(), partition=number)
+            sent = await client.send_and_wait(topology.events, value, key=name.encode(), partition=number)
             offsets[number] = int(sent.offset)
-    return Written(at=at, offsets=offsets, since=since)
+    facts = frozenset(topology.home(FACTS, name.encode()) for name in accounts)
+    return Written(at=at, activity=topology.activity, facts=facts, offsets=offsets, since=since)
 
 
 def last_days(topics: Iterable[str], *, now: datetime) -> Mapping[str, str]:
@@ -149,8 +153,8 @@ def _erasure(account_id: str, *, user: str | None, at: int) -> Event:
 
 async def _forget(kafka: str, subject: Subject, written: Written, *, patience_s: float) -> None:
     """Take facts and identities back, once no replay of the scorers can write a fact again."""
-    await checkpointed(kafka, written.offsets, since=written.since, patience_s=patience_s)
-    facts = await facts_of(kafka, subject, partitions=written.offsets)
+    await checkpointed(kafka, written.activity, written.offsets, since=written.since, patience_s=patience_s)
+    facts = await facts_of(kafka, subject, partitions=written.facts)
     await take_back(kafka, FACTS, facts)
     identities = await identities_of(kafka, subject)
     await take_back(kafka, IDENTITY, identities)

@@ -11,8 +11,10 @@ from aiokafka.structs import ConsumerRecord
 
 from services.ingest.core.identity import Belonging, user_key
 from shared.contracts.events import source_of
-from shared.contracts.topics import EVENTS, FACTS, IDENTITY
-from shared.kafka import producer, read_to_end
+from shared.contracts.topics import FACTS, IDENTITY
+from shared.contracts.topology import Topology
+from shared.kafka import partition_counts, producer, read_to_end
+from shared.topology import current_topology
 
 TOLD_EVERY_S: Final = 5.0
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.:-]+")
@@ -53,14 +55,15 @@ class Seen(msgspec.Struct):
 async def accounts_of(kafka: str, subject: Subject, *, tell: Tell) -> Sequence[str]:
     """Return every account in which a user was seen: by what is known of its belonging, by facts, and by the log.
 
-    The log is read once from its start; `tell` hears how far it is every few seconds.
+    The log is read once from its start, of every generation that still exists; `tell` hears how far it is every few
+    seconds.
     """
     found = {told.account async for key, told in _belongings(kafka) if key.key == _user_key(subject)}
     async for record in read_to_end(kafka, FACTS):
         event = event_of(record, subject)
         found |= {event.subject} if event else set()
     seen, told_at = 0, time.monotonic()
-    async for record in read_to_end(kafka, EVENTS):
+    async for record in _log(kafka):
         seen += 1
         event = event_of(record, subject)
         found |= {event.subject} if event else set()
@@ -69,6 +72,15 @@ async def accounts_of(kafka: str, subject: Subject, *, tell: Tell) -> Sequence[s
             tell(f"{seen} records of the log read, {len(found)} accounts found")
     tell(f"{seen} records of the log read: the user was seen in {len(found)} accounts")
     return sorted(found)
+
+
+async def _log(kafka: str) -> AsyncIterator[Record]:
+    current = await current_topology(kafka)
+    generations = [Topology(generation=n, partitions=current.partitions) for n in range(1, current.generation + 1)]
+    for topic, count in (await partition_counts(kafka, [one.events for one in generations])).items():
+        if count:
+            async for record in read_to_end(kafka, topic):
+                yield record
 
 
 async def identities_of(kafka: str, subject: Subject) -> Sequence[Key]:

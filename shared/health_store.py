@@ -12,7 +12,8 @@
     churn:by:name                 zset   name, NUL, account: in alphabetical order
     churn:by:{band,owner,segment}:<value>    zset   account, by health
     churn:filling                 hash   partition -> the fill under way, by a random name
-    churn:filled                  hash   partition -> generation, once all its accounts are written
+    churn:filled                  hash   partition -> generation, once all its accounts are written;
+                                         of:<generation> -> how many partitions it has
 
 One script writes many accounts; positions are compared as decimal strings, so that a stale writer changes nothing.
 The keys are not spread for Redis Cluster.
@@ -30,12 +31,16 @@ import msgspec
 from redis.asyncio import Redis
 
 from shared.contracts.health import AccountHealth, Band
+from shared.contracts.partition import partition_of
+from shared.contracts.topics import PARTITIONS
+from shared.contracts.topology import Topology
 
 ROWS_PER_CALL: Final = 500
 """Redis serves nobody else during a script; 500 accounts take it a few milliseconds."""
 HISTORY_POINTS: Final = 400
 STEPS_PER_CALL: Final = 2000
 _SEPARATOR: Final = "\x1f"
+_OF: Final = b"of:"
 
 _WRITE: Final = """
 local function cmp(a, b)
@@ -168,7 +173,7 @@ for n = math.max(1, #points - ARGV[1] + 1), #points do redis.call('RPUSH', KEYS[
 _END_FILL: Final = """
 if redis.call('HGET', 'churn:filling', ARGV[1]) ~= ARGV[3] then return 0 end
 redis.call('HDEL', 'churn:filling', ARGV[1])
-redis.call('HSET', 'churn:filled', ARGV[1], ARGV[2])
+redis.call('HSET', 'churn:filled', ARGV[1], ARGV[2], 'of:' .. ARGV[2], ARGV[4])
 return 1
 """
 
@@ -313,7 +318,7 @@ class HealthStore:
     async def filled(self) -> Mapping[int, int]:
         """Return the generation by partition of which every account was written since Redis was last emptied."""
         raw = await cast("Awaitable[dict[bytes, bytes]]", self._redis.hgetall("churn:filled"))
-        return {int(partition): int(generation) for partition, generation in raw.items()}
+        return {int(field): int(generation) for field, generation in raw.items() if not field.startswith(_OF)}
 
     async def begin_fill(self, partition: int) -> str:
         """Note that every account of a partition is about to be written, and return the fill's name for `end_fill`."""
@@ -321,13 +326,21 @@ class HealthStore:
         await self._redis.hset("churn:filling", str(partition), fill)
         return fill
 
-    async def end_fill(self, generation: int, partition: int, *, fill: str) -> bool:
+    async def end_fill(self, topology: Topology, partition: int, *, fill: str) -> bool:
         """Say that every account of a partition is in Redis; False when Redis was emptied since the fill began.
 
         Another fill that began since makes it False too. Until it is True, `filled` asks for a rewrite.
         """
-        args = (str(partition), str(generation), fill)
+        args = (str(partition), str(topology.generation), fill, str(topology.partitions))
         return bool(await self._end_fill(keys=(), args=args))
+
+    async def is_filled(self, account: str) -> bool:
+        """Say whether an account that is not in Redis does not exist: its partition was written in full."""
+        raw = await cast("Awaitable[dict[bytes, bytes]]", self._redis.hgetall("churn:filled"))
+        sizes = {1: PARTITIONS}  # a deployment that has not said anything else
+        sizes |= {int(field.removeprefix(_OF)): int(size) for field, size in raw.items() if field.startswith(_OF)}
+        home = partition_of(account.encode(), partitions=sizes[max(sizes)])
+        return raw.get(b"%d" % home) == b"%d" % max(sizes)
 
     async def _keys(self, where: Filter, sort: Sort) -> Sequence[str]:
         filters = where.keys()

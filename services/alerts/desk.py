@@ -8,8 +8,9 @@ import msgspec
 from aiokafka import AIOKafkaProducer
 from msgspec.structs import replace
 
-from services.alerts.core.alert import OPEN_STATES, QUIET, Folded, Outcome, Position, fold, may_go, obey
+from services.alerts.core.alert import OPEN_STATES, QUIET, Folded, Outcome, Position, fold, may_go, obey, withdraw
 from services.alerts.core.delivery import PATIENCE_MS, owes, owes_reply, plan, settled, with_delivery, with_fallback
+from services.alerts.core.open_list import OpenList, absent, is_listed, withdrawal
 from services.alerts.core.routing import Note, Routes, Why, decide
 from services.alerts.metrics import Metrics
 from shared.contracts.alerts import Alert, Command, Delivery
@@ -69,6 +70,25 @@ class Desk:
     def obey(self, command: Command, position: Position) -> str | None:
         """Take a command; return the account if its alert changed."""
         return self._took(command.account, obey(self._alerts.get(command.account), command, position=position))
+
+    def correct(self, account: str, listed: OpenList) -> tuple[int, str | None]:
+        """Take a list of open episodes as far as it concerns an account.
+
+        Return how many reasons of its alert the list has, and the account if reasons it lacks were withdrawn.
+        """
+        alert = self._alerts[account]
+        if not is_listed(alert, listed):
+            return 0, None
+        heard = sum(reason.episode in listed.episodes for reason in alert.reasons)
+        gone = absent(alert, listed)
+        if not gone:
+            return heard, None
+        outcome = Outcome.LEFT
+        for reason in gone:
+            folded = withdraw(alert, withdrawal(alert, reason, listed=listed))
+            alert, outcome = folded.alert or alert, folded.outcome
+        self._around.metrics.absent.inc(len(gone))
+        return heard, self._took(account, Folded(alert=alert, outcome=outcome))
 
     async def keep(self, accounts: Iterable[str]) -> None:
         """Make the alerts of these accounts durable as they are now. Raises Fenced, KafkaError.

@@ -14,6 +14,7 @@ from services.scorer.guard import Patience, Watch
 from services.scorer.loop import Loop
 from services.scorer.recent import Recents
 from shared.contracts.context import Crash, Quarantine
+from shared.contracts.topology import Topology
 from shared.health_store import HealthStore
 from tests.support.fake_core import FakeCore, as_any, batch
 
@@ -80,6 +81,7 @@ def a_loop(
 ) -> Loop[Partition]:
     return Loop(
         core=as_any(Remembering()),
+        topology=Topology(generation=1, partitions=1),
         cycle_s=1000,
         context=as_any(world),
         events=as_any(world),

@@ -145,3 +145,17 @@ def test_a_source_let_go_after_a_snapshot_brings_its_accounts_before_the_court()
     log.tick(START + 2 * HOUR, context=2)
     whole = assert_same_after(log, base=2)
     assert [list(evaluation.healths) for evaluation in whole.evaluations] == [["acme"], ["acme"]]
+
+
+def test_a_person_erased_before_a_snapshot_stays_forgotten_behind_it() -> None:
+    # login of ann | erased | snapshot | what ann did before comes again under a new id | tick
+    log = Log()
+    log.contexts.update(bundles())
+    log.event("acme", "login", at=START, data={"user": "ann"})
+    log.event("acme", "login", at=START, data={"user": "bob"})
+    log.event("acme", "erasure", at=START + HOUR, ts=START + HOUR, data={"user": "ann"})
+    log.event("acme", "login", at=START + HOUR // 2, ts=START + 2 * HOUR, data={"user": "ann"})
+    log.tick(START + 72 * HOUR, context=3)
+    whole = assert_same_after(log, base=3)
+    assert whole.fates[3] == "applied"
+    assert [c.value for c in whole.healths["acme"].contributions if c.measure == "users_28"] == [1]

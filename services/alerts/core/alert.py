@@ -89,6 +89,11 @@ def fold(alert: Alert | None, transition: Transition, *, position: Position) -> 
     return _opened(alert, transition, position=position)
 
 
+def withdraw(alert: Alert, withdrawal: Transition) -> Folded:
+    """Return an alert without a reason that it has and the scorer knows nothing of, wherever in Kafka that was said."""
+    return _changed(alert, withdrawal)
+
+
 def obey(alert: Alert | None, command: Command, *, position: Position) -> Folded:
     """Return the account's alert after a command. A command for another alert than the open one changes nothing."""
     if _contains(alert, position):

@@ -68,6 +68,8 @@ SOURCES: Final[Layout] = {
 
 FED: Final = 28 * DAY
 """A source feeds an account whose last presence through it lies at most so long before its last of all."""
+_FACTORS: Final = (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53)
+_INVERSES: Final = tuple(pow(factor, -1, 1 << 64) for factor in _FACTORS)
 LOGIN: Final = 0
 USAGE: Final = 1
 OUTCOME: Final = 2
@@ -317,10 +319,22 @@ def users_of(accounts: Ints, *, users: Hashes) -> Hashes:
     return mixed
 
 
+def rekeyed(hashes: Hashes, *, was: Ints, now: Ints) -> Hashes:
+    """Return hashes of `users_of` as they are when the accounts get other rows."""
+    return users_of(now, users=_unmixed(hashes) ^ _mixed(was.astype(np.uint64) + np.uint64(1)))
+
+
 def _mixed(values: Hashes) -> Hashes:
     """Spread the bits of 64-bit values, one to one (the finalizer of MurmurHash3); 0 stays 0."""
-    values = (values ^ (values >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
-    values = (values ^ (values >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
+    values = (values ^ (values >> np.uint64(33))) * np.uint64(_FACTORS[0])
+    values = (values ^ (values >> np.uint64(33))) * np.uint64(_FACTORS[1])
+    return values ^ (values >> np.uint64(33))
+
+
+def _unmixed(values: Hashes) -> Hashes:
+    """Return what `_mixed` made these of: its steps backwards, with the inverses of its factors mod 2⁶⁴."""
+    values = (values ^ (values >> np.uint64(33))) * np.uint64(_INVERSES[1])
+    values = (values ^ (values >> np.uint64(33))) * np.uint64(_INVERSES[0])
     return values ^ (values >> np.uint64(33))
 
 

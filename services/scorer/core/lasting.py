@@ -27,6 +27,7 @@ class Fact(NamedTuple):
     """An event that is published again: its key, and its row in the batch, whose value stays as it is."""
 
     offset: int
+    account: bytes
     key: bytes
     row: int
 
@@ -38,6 +39,7 @@ def facts_of(batch: Batch, decoded: Decoded, *, rows: Ints) -> list[Fact]:
         envelope = decoded.envelopes[row]
         kind = _KIND_OF.get(envelope.type)
         if kind is not None and batch.value_length[row] <= MAX_MESSAGE_BYTES:
-            key = f"{envelope.subject}/{kind}/{envelope.id}".encode()
-            found.append(Fact(int(batch.offsets[row]), key, row))
+            account = envelope.subject.encode()
+            key = b"%b/%b/%b" % (account, kind.encode(), envelope.id.encode())
+            found.append(Fact(int(batch.offsets[row]), account, key, row))
     return found

@@ -18,7 +18,6 @@ from services.scorer.core.table import NONE, Ints
 from shared.contracts.health import Band
 from shared.contracts.risk import episode_id
 
-GENERATION: Final = 1
 _POINT: Final = 1000
 
 
@@ -45,7 +44,7 @@ class HealthRow(NamedTuple):
 class Record(NamedTuple):
     """A record to send; `at` becomes its CreateTime (epoch ms)."""
 
-    key: bytes
+    key: bytes | None
     value: bytes
     at: int
 
@@ -57,6 +56,7 @@ class Evaluation:
     at: Ints
     offset: Ints
     partition: int
+    generation: int
     features: Features
     health: Health
     bands: npt.NDArray[np.int8]
@@ -73,7 +73,7 @@ def health_rows(evaluation: Evaluation) -> list[HealthRow]:
     The JSON is put together as text, field by field in the order of `AccountHealth`: the same bytes as msgspec's.
     """
     features, facts, evidence = evaluation.features, evaluation.facts, evaluation.bundle.scorecard.evidence
-    common = f'"generation":{GENERATION},"bundle":"{evaluation.bundle.version}"'
+    common = f'"generation":{evaluation.generation},"bundle":"{evaluation.bundle.version}"'
     columns = zip(
         features.rows.tolist(),
         evaluation.activity.names.texts(features.rows),

@@ -49,9 +49,19 @@ class Arrival(NamedTuple):
     last: int
 
 
+class Judged(NamedTuple):
+    """A tick at which accounts were judged: its T (epoch ms) and its offset."""
+
+    at: int
+    offset: int
+
+
 @dataclass(slots=True)
 class Outputs:
-    """What a batch leads to, in log order; `fates` are codes of FATES for the rows from `first` on."""
+    """What a batch leads to, in log order; `fates` are codes of FATES for the rows from `first` on.
+
+    `judged` is the last tick of the batch that judged; episodes are now as they were after it.
+    """
 
     first: int = 0
     fates: npt.NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, np.int8))
@@ -61,15 +71,17 @@ class Outputs:
     transitions: list[Record] = field(default_factory=list)
     dead: list[Dead] = field(default_factory=list)
     moved: list[Moved] = field(default_factory=list)
+    judged: Judged | None = None
     facts: list[Fact] = field(default_factory=list)
 
 
 class Partition:
     """The state of one partition: a function of its log before `position`."""
 
-    def __init__(self, *, partition: int, partitions: int, seed: int) -> None:
+    def __init__(self, *, partition: int, partitions: int, seed: int, generation: int) -> None:
         self.partition = partition
         self.partitions = partitions
+        self.generation = generation
         self.seed = seed
         self.position = 0
         self.clock: int | None = None
@@ -94,9 +106,9 @@ class Partition:
         """How many imports were given up because nothing was heard of them."""
 
     @classmethod
-    def empty(cls, *, partition: int, partitions: int, seed: int) -> "Partition":
+    def empty(cls, *, partition: int, partitions: int, seed: int, generation: int = 1) -> "Partition":
         """Return the state before the first record."""
-        return cls(partition=partition, partitions=partitions, seed=seed)
+        return cls(partition=partition, partitions=partitions, seed=seed, generation=generation)
 
     @property
     def accounts(self) -> int:
@@ -246,6 +258,7 @@ def _tick(state: Partition, batch: Batch, decoded: Decoded, *, row: int, known_a
     known = known_at(decoded.contexts[row], state.partition)
     if known.bundle is not None:
         _evaluate(state, at=at, offset=offset, bundle=known.bundle, known=known, outputs=outputs)
+        outputs.judged = Judged(at, offset)
 
 
 def _evaluate(
@@ -355,6 +368,7 @@ def _evaluation(state: Partition, *, rows: Ints, bundle: CompiledBundle) -> Eval
         at=at,
         offset=columns["evaluated_offset"][rows],
         partition=state.partition,
+        generation=state.generation,
         features=features,
         health=health,
         bands=bands_of(health.health, before=columns["band"][rows], bundle=bundle),

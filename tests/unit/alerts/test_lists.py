@@ -292,15 +292,16 @@ def test_an_incident_says_what_is_held_and_that_it_is_over() -> None:
 def test_what_cannot_be_of_a_person_is_named(fields: dict[str, object], fault: str) -> None:
     person = Person(**{"email": "dana@example.com", **fields})  # type: ignore[arg-type]
     (said,) = faults_of(People(people=[person]))
-    assert said.startswith(person.email)
-    assert fault in said
+    assert said.key[:2] == ("people", 0)
+    assert said.text.startswith(person.email)
+    assert fault in said.text
 
 
 def test_people_are_on_leave_by_the_day() -> None:
     person = Person(email="d@example.com", leave=[Leave(first=date(2026, 8, 13), last=date(2026, 8, 16))])
     assert [person.is_away(date(2026, 8, day)) for day in (12, 13, 16, 17)] == [False, True, True, False]
     twice = People(people=[person, Person(email="D@example.com")])
-    assert faults_of(twice) == ["d@example.com stands twice"]
+    assert list(map(str, faults_of(twice))) == ["people[1].email: d@example.com stands twice"]
 
 
 def test_a_stand_in_on_leave_has_one_too_and_nobody_stands_in_in_a_circle() -> None:
