@@ -77,8 +77,8 @@ class _Event(msgspec.Struct):
     id: str
 
 
-async def control(*, minutes: float, seed: int, folder: Path) -> Found:
-    """Run the plain scorer under kills, wait until it has read everything, and count what it says."""
+async def control(*, minutes: float, seed: int, folder: Path, kill: bool = True) -> Found:
+    """Run the plain scorer under kills, or undisturbed, wait until it has read everything, and count what it says."""
     deployment = Deployment(folder=folder)
     try:
         await deployment.start(services=("ingest",))
@@ -91,7 +91,7 @@ async def control(*, minutes: float, seed: int, folder: Path) -> Found:
         )
         deployment.services[NAME] = plain
         plain.start()
-        disturbed = await _disturb(deployment, plain, minutes=minutes, seed=seed)
+        disturbed = await _disturb(deployment, plain, minutes=minutes, seed=seed, kill=kill)
         await asyncio.sleep(SETTLED_S)
         await plain.stop()
         return await _found(deployment, folder / "ledger.jsonl", disturbed)
@@ -99,8 +99,8 @@ async def control(*, minutes: float, seed: int, folder: Path) -> Found:
         await deployment.end()
 
 
-async def _disturb(deployment: Deployment, plain: Service, *, minutes: float, seed: int) -> Disturbed:
-    """Let events flow and kill."""
+async def _disturb(deployment: Deployment, plain: Service, *, minutes: float, seed: int, kill: bool) -> Disturbed:
+    """Let events flow, and kill if told to."""
     chance = random.Random(seed)
     ledger = Ledger(deployment.folder / "ledger.jsonl")
     traffic = Traffic(
@@ -118,6 +118,8 @@ async def _disturb(deployment: Deployment, plain: Service, *, minutes: float, se
     while time.monotonic() < until_s:
         await _scored(progress, plain, done)
         await asyncio.sleep(chance.uniform(0.5, 3.0))
+        if not kill:
+            continue
         done.kills += 1
         if chance.random() < 0.5:
             say("kill -9")
