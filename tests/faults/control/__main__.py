@@ -111,6 +111,7 @@ async def _disturb(deployment: Deployment, plain: Service, *, minutes: float, se
         random=chance,
         rate=150.0,
         accounts=100,
+        astray=False,  # its table keeps an account once, whatever partition its events lie in
     )
     progress = Progress(bootstrap=deployment.bootstrap, readers={EVENTS: NAME})
     flowing = asyncio.create_task(traffic.run(), name="traffic")

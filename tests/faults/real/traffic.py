@@ -45,6 +45,8 @@ class Traffic:
     random: random.Random
     rate: float
     accounts: int
+    astray: bool = True
+    """Whether records come past the ingest that should not be there."""
     sent: int = 0
     repeats: int = 0
     _numbers: int = 0
@@ -57,7 +59,8 @@ class Traffic:
             await self._tell_accounts(session)
             for _ in range(WORKERS):
                 group.create_task(self._work(session))
-            group.create_task(self._direct())
+            if self.astray:
+                group.create_task(self._direct())
 
     def stop(self) -> None:
         """Send nothing new."""
