@@ -131,7 +131,7 @@ def _against(result: oracle.Result, held: Snapshot, live: Live, *, partition: in
 
 
 async def _published(kafka: str, number: int) -> Live:
-    risks = [record.value async for record in read_to_end(kafka, RISK, number)]
+    risks = [record.value async for record in read_to_end(kafka, RISK, number) if record.key is not None]
     scores = [record.value async for record in read_to_end(kafka, SCORES, number)]
     return Live(
         transitions=[msgspec.json.decode(value, type=Transition) for value in risks if value],
