@@ -29,7 +29,7 @@ def faults(folder: Path, *arguments: str, within_s: float) -> dict[str, Any]:
 
 @pytest.mark.timeout(480)
 def test_nothing_is_lost_or_doubled_whatever_is_killed(tmp_path: Path) -> None:
-    found = faults(tmp_path, "--minutes", "1.6", "--seed", "11", within_s=460)
+    found = faults(tmp_path, "--minutes", "1.5", "--seed", "11", within_s=460)
     counts = found["counts"]
     assert len(found["faults"]) >= FAULTS
     assert counts["accepted"] > 1000
