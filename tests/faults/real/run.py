@@ -27,8 +27,8 @@ from tests.faults.real.supervisor import KILLED, Ended, until
 from tests.faults.real.traffic import Traffic
 
 RECOVERED_WITHIN_S: Final = 120.0
-BEHIND_S: Final = 10.0
-"""A checkpoint waits five seconds for Redis, and its cycle takes two."""
+BEHIND_S: Final = 16.0
+"""A checkpoint waits five seconds for Redis, then its cycle, and one more, take some seconds each."""
 QUIET_S: Final = 3.0
 QUIET_WITHIN_S: Final = 180.0
 COUNTED_WITHIN_S: Final = 20.0
@@ -111,7 +111,7 @@ class Run:
                 await self._inject(faults, injection)
             self._heal()
             await faults.let_redis_take_nothing()
-            await asyncio.sleep(BEHIND_S / 4)
+            await asyncio.sleep(QUIET_S)
         finally:
             traffic.stop()
         async with asyncio.timeout(TRAFFIC_ENDS_WITHIN_S):
