@@ -39,13 +39,15 @@ SETTLED_S: Final = 5.0
 PAUSE_S: Final = (4.0, 14.0)
 """As long as the broker is suspended for our own scorer."""
 
-Counts = Mapping[tuple[int, str], int]
-"""By partition and account."""
+Counts = Mapping[tuple[int, str, int], int]
+"""By partition, account and second of arrival."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What the plain scorer made of the log. Where an account lost some and doubled others only the rest shows."""
+    """What the plain scorer made of the log. Where an account lost some of a second and doubled others only the rest
+    shows.
+    """
 
     kills: int
     pauses: int
@@ -167,33 +169,37 @@ async def _found(deployment: Deployment, ledger: Path, disturbed: Disturbed) -> 
         counted=sum(said.values()),
         lost=-sum(min(0, difference) for difference in off.values()),
         doubled=sum(max(0, difference) for difference in off.values()),
-        accounts=len({name for _, name in truth}),
-        accounts_wrong=len({name for (_, name), difference in off.items() if difference}),
+        accounts=len({name for _, name, _ in truth}),
+        accounts_wrong=len({name for (_, name, _), difference in off.items() if difference}),
         repeats_counted=sum(count - 1 for count in ids.values()),
     )
 
 
 async def _log(kafka: str) -> tuple[Counts, Counter[str]]:
-    """Return how many events of each account the log holds, and how often each id."""
-    truth: Counter[tuple[int, str]] = Counter()
+    """Return how many events of each account and second the log holds, and how often each id."""
+    truth: Counter[tuple[int, str, int]] = Counter()
     ids: Counter[str] = Counter()
     async for record in read_to_end(kafka, EVENTS):
         try:
             event = msgspec.json.decode(record.value or b"", type=_Event)
         except msgspec.MsgspecError:
             continue
-        truth[record.partition, event.subject] += 1
+        truth[record.partition, event.subject, record.timestamp // 1000] += 1
         ids[event.id] += 1
     return truth, ids
 
 
 async def _changelog(kafka: str) -> Counts:
     """Return what the table's changelog says last of each account."""
-    said: dict[tuple[int, str], int] = {}
+    last: dict[tuple[int, str], dict[str, int]] = {}
     for number in range(PARTITIONS):
         async for record in read_to_end(kafka, CHANGELOG, number):
-            said[number, json.loads(record.key or b"")] = json.loads(record.value or b"0")
-    return said
+            last[number, json.loads(record.key or b"")] = json.loads(record.value or b"{}")
+    return {
+        (number, account, int(second)): count
+        for (number, account), seconds in last.items()
+        for second, count in seconds.items()
+    }
 
 
 def table(found: Found, ours: Mapping[str, int] | None) -> str:

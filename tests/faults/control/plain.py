@@ -1,4 +1,4 @@
-"""Count events an account with Faust as it comes: an agent, a table with its changelog, at-least-once.
+"""Count events an account and second with Faust as it comes: an agent, a table with its changelog, at-least-once.
 
 The negative control. It is what Faust's own guide shows, with the session of our scorer and a try around the parser.
 """
@@ -25,18 +25,19 @@ app = faust.App(
     consumer_auto_offset_reset="earliest",
 )
 events = app.topic("churn.events.v1", value_serializer="raw")
-counts = app.Table(TABLE, default=int, partitions=12)
+counts = app.Table(TABLE, default=dict, partitions=12)
 
 
 @app.agent(events)
 async def count(stream: "faust.StreamT[bytes]") -> None:
     """Count what can be read."""
-    async for raw in stream:
+    async for event in stream.events():
         try:
-            account = json.loads(raw)["subject"]
+            account = json.loads(event.value)["subject"]
         except (ValueError, KeyError):
             continue
-        counts[account] += 1
+        seconds, second = counts[account], str(int(event.message.timestamp))
+        counts[account] = {**seconds, second: seconds.get(second, 0) + 1}
 
 
 if __name__ == "__main__":
