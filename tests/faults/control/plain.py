@@ -1,4 +1,4 @@
-"""Count events an account in windows of five seconds with Faust as it comes: an agent, a table with its changelog, at-least-once.
+"""Count events an account and five seconds with Faust as it comes: an agent, a table, its changelog, at-least-once.
 
 The negative control. It is what Faust's own guide shows, with the session of our scorer and a try around the parser.
 """
