@@ -11,6 +11,7 @@
     churn:by:arr                  zset   account, by ARR, largest first
     churn:by:name                 zset   name, NUL, account: in alphabetical order
     churn:by:{band,owner,segment}:<value>    zset   account, by health
+    churn:filling                 hash   partition -> the fill under way, by a random name
     churn:filled                  hash   partition -> generation, once all its accounts are written;
                                          of:<generation> -> how many partitions it has
 
@@ -20,10 +21,11 @@ The keys are not spread for Redis Cluster.
 
 import base64
 import binascii
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+import uuid
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import Any, Final, NamedTuple, cast
+from typing import Final, NamedTuple, cast
 
 import msgspec
 from redis.asyncio import Redis
@@ -168,6 +170,14 @@ for n = math.max(1, #points - ARGV[1] + 1), #points do redis.call('RPUSH', KEYS[
 """
 
 
+_END_FILL: Final = """
+if redis.call('HGET', 'churn:filling', ARGV[1]) ~= ARGV[3] then return 0 end
+redis.call('HDEL', 'churn:filling', ARGV[1])
+redis.call('HSET', 'churn:filled', ARGV[1], ARGV[2], 'of:' .. ARGV[2], ARGV[4])
+return 1
+"""
+
+
 class Written(IntEnum):
     """What became of one account in a write."""
 
@@ -253,6 +263,7 @@ class HealthStore:
         self._write = redis.register_script(_WRITE)
         self._page = redis.register_script(_PAGE)
         self._put_history = redis.register_script(_PUT_HISTORY)
+        self._end_fill = redis.register_script(_END_FILL)
 
     async def write(self, generation: int, offset: int, rows: Sequence[HealthRow]) -> list[int]:
         """Write accounts of one partition as of one tick; return one `Written` number a row, in order.
@@ -309,6 +320,20 @@ class HealthStore:
         raw = await cast("Awaitable[dict[bytes, bytes]]", self._redis.hgetall("churn:filled"))
         return {int(field): int(generation) for field, generation in raw.items() if not field.startswith(_OF)}
 
+    async def begin_fill(self, partition: int) -> str:
+        """Note that every account of a partition is about to be written, and return the fill's name for `end_fill`."""
+        fill = uuid.uuid4().hex
+        await self._redis.hset("churn:filling", str(partition), fill)
+        return fill
+
+    async def end_fill(self, topology: Topology, partition: int, *, fill: str) -> bool:
+        """Say that every account of a partition is in Redis; False when Redis was emptied since the fill began.
+
+        Another fill that began since makes it False too. Until it is True, `filled` asks for a rewrite.
+        """
+        args = (str(partition), str(topology.generation), fill, str(topology.partitions))
+        return bool(await self._end_fill(keys=(), args=args))
+
     async def is_filled(self, account: str) -> bool:
         """Say whether an account that is not in Redis does not exist: its partition was written in full."""
         raw = await cast("Awaitable[dict[bytes, bytes]]", self._redis.hgetall("churn:filled"))
@@ -316,13 +341,6 @@ class HealthStore:
         sizes |= {int(field.removeprefix(_OF)): int(size) for field, size in raw.items() if field.startswith(_OF)}
         home = partition_of(account.encode(), partitions=sizes[max(sizes)])
         return raw.get(b"%d" % home) == b"%d" % max(sizes)
-
-    async def mark_filled(self, topology: Topology, partitions: Iterable[int]) -> None:
-        """Say that every account of these partitions is in Redis; their absence from `filled` asks for a rewrite."""
-        marks: dict[Any, Any] = {str(partition): str(topology.generation) for partition in partitions}
-        if marks:
-            marks[f"of:{topology.generation}"] = str(topology.partitions)
-            await self._redis.hset("churn:filled", mapping=marks)
 
     async def _keys(self, where: Filter, sort: Sort) -> Sequence[str]:
         filters = where.keys()

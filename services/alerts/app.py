@@ -49,6 +49,7 @@ from shared.follow import Follower
 from shared.health_store import HealthStore
 from shared.kafka import producer as new_producer
 from shared.keys import KeyRing
+from shared.tasks import cancel
 from shared.telemetry import Ready, ops_router
 
 EXIT_TASK_DIED: Final = 70
@@ -110,9 +111,7 @@ def build(alerts: Alerts) -> FastAPI:
             _owned(standing, "election"),
         ]
         yield
-        for task in reversed(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel(tasks)
         await running["producer"].stop()
         await redis.aclose()
 

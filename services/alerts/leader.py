@@ -8,6 +8,8 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 
+from shared.tasks import cancel
+
 SESSION_S: Final = 10.0
 HEARTBEAT_S: Final = SESSION_S / 4
 BEAT_S: Final = 0.5
@@ -88,8 +90,7 @@ class Election(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka pub
         task, self._task = self._task, None
         if task is None:
             return
-        task.cancel()
         # a failure of the work is raised by `stand`; here it only has to be over
-        await asyncio.wait([task])
+        await cancel([task])
         if not task.cancelled() and (fault := task.exception()):
             structlog.get_logger(__name__).error("work_failed", exc_info=fault)

@@ -33,6 +33,7 @@ from shared.health_store import HealthStore
 from shared.kafka import KafkaProblem
 from shared.keys import KeyRing
 from shared.recent import RecentFates
+from shared.tasks import cancel
 from shared.telemetry import Ready, ops_router
 from shared.topology import TopologyProblem
 from shared.yaml_file import BadFiles, read_yaml
@@ -150,9 +151,7 @@ def build(settings: IngestSettings, sources: Sources) -> FastAPI:
             _owned(recent.run(), "recent"),
         ]
         yield
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel(tasks)
         await redis.aclose()
 
     ingest = Ingest(

@@ -41,6 +41,7 @@ from shared.contracts.topology import Topology
 from shared.health_store import HealthStore
 from shared.kafka import KafkaProblem
 from shared.recent import RecentFates
+from shared.tasks import cancel
 from shared.telemetry import serve_ops
 from shared.topology import TopologyProblem
 
@@ -128,9 +129,7 @@ class Scorer:
 
     async def stop(self) -> None:
         """Close everything, after Faust has given the partitions up."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancel(self._tasks)
         for part in (self._context, self._snapshots, self._activity, self._events, self._producer):
             await part.stop()
         await self._redis.aclose()

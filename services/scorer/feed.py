@@ -26,6 +26,7 @@ from faust.types import TP, ConsumerMessage
 from mode.utils.queues import FlowControlEvent
 
 from services.scorer.core.batch import Batch
+from shared.tasks import cancel
 
 COMMIT_TIMEOUT_S: Final = 5.0
 QUEUED_BATCHES: Final = 4
@@ -183,8 +184,7 @@ class BatchConsumer(driver.Consumer):
     async def _stop_taking(self) -> None:
         task, self._taking = self._taking, None
         if task is not None:
-            task.cancel()
-            await asyncio.wait([task])
+            await cancel([task])
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Finish and commit what is in hand before Faust forgets the acknowledgements."""

@@ -36,6 +36,7 @@ from services.scorer.snapshots import SnapshotLog, Snapshots
 from shared.contracts.context import Guard, GuardState
 from shared.contracts.topology import Topology
 from shared.health_store import HealthStore
+from shared.tasks import cancel
 
 RELEASE_TIMEOUT_S: Final = 5.0
 MIRROR_TIMEOUT_S: Final = 1.0
@@ -100,6 +101,8 @@ class Loop(Generic[S]):
     _guarded: frozenset[str] = frozenset()
     _ends: Mapping[int, int] = field(default_factory=dict)
     _looks: dict[int, tuple[int, int]] = field(default_factory=dict)
+    _taken_at: dict[int, int] = field(default_factory=dict)
+    """Log ends when partitions were taken over, until Redis has what their former owners published."""
 
     def __post_init__(self) -> None:
         self.fence = Fence(
@@ -173,6 +176,8 @@ class Loop(Generic[S]):
             metrics.RECOVERY_ACTIVE.set(len(self._loading))
         metrics.RECOVERY.observe(time.monotonic() - began)
         self._own(partition, found)
+        if found.source != "kept":
+            self._taken_at[partition] = end
         self.listing.taken(partition, end=end)
         log.info(
             "partition_taken",
@@ -199,7 +204,8 @@ class Loop(Generic[S]):
             )
         )
         for partition, owned in released.items():
-            await _cancel(owned.tasks)
+            await cancel(owned.tasks)
+            owned.mirror.close()
             await owned.lane.close()
             if owned.lane.durable >= owned.state.position:
                 loaded = Loaded(state=owned.state, end=owned.cycles.end, first=owned.cycles.first)
@@ -221,15 +227,34 @@ class Loop(Generic[S]):
             task.cancel()
 
     async def refill(self) -> None:
-        """Write every account of partitions that Redis has lost, or never had, again (promise 6 of the design)."""
-        filled, topology = await self.store.filled(), self.topology
+        """Write every account of partitions again of which Redis may lack some (promise 6 of the design).
+
+        It lost them, or never had them; or whoever owned a partition before us ended before it wrote what its
+        checkpoint holds. Only what was read up to where the former owner was can be written: an account that the
+        checkpoint has from a later moment is left out.
+        """
+        filled = await self.store.filled()
         for partition, owned in list(self._owned.items()):
-            if filled.get(partition) == topology.generation:
+            is_filled = filled.get(partition) == self.topology.generation
+            if is_filled and partition not in self._taken_at:
                 continue
-            if await self._write_all(owned):
-                await self.bring_back(partition)
-                await self.store.mark_filled(topology, [partition])
-                log.info("redis_filled", partition=partition, accounts=owned.state.accounts)
+            if owned.state.position < self._taken_at.get(partition, 0):
+                continue
+            is_whole = await (self._write_all(owned) if is_filled else self._fill(partition, owned))
+            if is_whole and self._owned.get(partition) is owned:
+                self._taken_at.pop(partition, None)
+
+    async def _fill(self, partition: int, owned: Owned[S]) -> bool:
+        fill = await self.store.begin_fill(partition)
+        if not await self._write_all(owned):
+            return False
+        await self.bring_back(partition)
+        self.fence.check()
+        if await self.store.end_fill(self.topology, partition, fill=fill):
+            log.info("redis_filled", partition=partition, accounts=owned.state.accounts)
+            return True
+        log.warning("redis_lost_while_filled", partition=partition)
+        return False
 
     async def guard(self, ends: Mapping[int, int]) -> None:
         """Say which sources fell silent or came back; `ends` are the log ends of our partitions now.
@@ -372,9 +397,3 @@ class Loop(Generic[S]):
 
     def _oldest_recovery(self) -> float | None:
         return min(list(self._loading.values()), default=None)
-
-
-async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.wait(tasks)

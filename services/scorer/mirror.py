@@ -24,7 +24,7 @@ RETRY_S: Final = (0.05, 0.2, 1.0, 5.0)
 
 PATIENCE_S: Final = 5.0
 IMPATIENCE_S: Final = 60.0
-"""How long the checkpoint goes on without waiting once Redis took too long."""
+"""How long the checkpoint goes on without waiting once Redis took too long, unless it has everything before that."""
 
 log = structlog.get_logger(__name__)
 
@@ -40,9 +40,12 @@ class Mirror:
         self._news = asyncio.Event()
         self._written = asyncio.Condition()
         self._impatient_until = 0.0
+        self._closed = False
 
     def put(self, rows: Iterable[HealthRow]) -> None:
         """Take rows; one of an account that is waiting already is replaced unless it is the later one."""
+        if self._closed:
+            return
         before = len(self._waiting)
         for row in rows:
             replaced = self._waiting.get(row.account)
@@ -56,13 +59,18 @@ class Mirror:
         if self._waiting:
             self._news.set()
 
+    def close(self) -> None:
+        """Take no more: the partition was given up, and nobody writes what would come now."""
+        metrics.REDIS_WAITING.dec(0 if self._closed else len(self._waiting))
+        self._closed = True
+
     def unwritten(self) -> Sequence[HealthRow]:
         """Return what Redis has not got yet."""
         return list(self._waiting.values())
 
     async def until_written(self, position: int, *, patience_s: float = PATIENCE_S) -> bool:
         """Return True when Redis has what was evaluated before an offset, False when it takes too long."""
-        if time.monotonic() < self._impatient_until:
+        if self._closed or time.monotonic() < self._impatient_until:
             return False
         try:
             async with asyncio.timeout(patience_s), self._written:
@@ -76,23 +84,20 @@ class Mirror:
     async def run(self) -> None:
         """Write until cancelled."""
         failures = 0
-        try:
-            while True:
-                await self._news.wait()
-                rows = list(islice(self._waiting.values(), ROWS_A_CALL))
-                try:
-                    await self._write(rows)
-                except (RedisError, OSError, TimeoutError) as fault:
-                    metrics.REDIS_FAILURES.inc()
-                    if failures == 0:
-                        log.warning("redis_write_failed", fault=repr(fault), waiting=len(self._waiting))
-                    await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
-                    failures += 1
-                else:
-                    failures = 0
-                    await self._forget(rows)
-        finally:
-            metrics.REDIS_WAITING.dec(len(self._waiting))
+        while True:
+            await self._news.wait()
+            rows = list(islice(self._waiting.values(), ROWS_A_CALL))
+            try:
+                await self._write(rows)
+            except (RedisError, OSError, TimeoutError) as fault:
+                metrics.REDIS_FAILURES.inc()
+                if failures == 0:
+                    log.warning("redis_write_failed", fault=repr(fault), waiting=len(self._waiting))
+                await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
+                failures += 1
+            else:
+                failures = 0
+                await self._forget(rows)
 
     async def _write(self, rows: Sequence[HealthRow]) -> None:
         for offset, group in groupby(sorted(rows, key=_offset), key=_offset):
@@ -111,6 +116,7 @@ class Mirror:
         metrics.REDIS_WAITING.dec(before - len(self._waiting))
         if not self._waiting:
             self._news.clear()
+            self._impatient_until = 0.0
         async with self._written:
             self._written.notify_all()
 

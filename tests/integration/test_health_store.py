@@ -11,6 +11,7 @@ from shared.contracts.topology import Topology
 from shared.health_store import BadCursor, Filter, HealthRow, HealthStore, Point, Sort, Written
 
 DAY_MS = 86_400_000
+SEVENTH = Topology(generation=7, partitions=4)
 
 
 @pytest.fixture
@@ -173,7 +174,8 @@ async def test_odd_names_stay_apart(store: HealthStore) -> None:
 
 async def test_an_emptied_redis_is_seen_and_filled_again(store: HealthStore, redis_url: str) -> None:
     await store.write(1, 1, [row("acme")])
-    await store.mark_filled(Topology(generation=7, partitions=4), [0, 3])
+    for partition in (0, 3):
+        assert await store.end_fill(SEVENTH, partition, fill=await store.begin_fill(partition))
     assert await store.filled() == {0: 7, 3: 7}
     async with Redis.from_url(redis_url) as redis:
         await redis.flushall()
@@ -222,3 +224,19 @@ async def test_a_removal_that_was_overtaken_by_a_later_health_still_takes_the_hi
     assert await points_of(store, "acme") == [3 * DAY_MS, 4 * DAY_MS]
     assert await listed(store, sort=Sort.NAME) == ["acme"]
     assert await listed(store, Filter(owner="a@x.io")) == []
+
+
+async def test_a_fill_during_which_redis_was_emptied_does_not_count(store: HealthStore, redis_url: str) -> None:
+    fill = await store.begin_fill(3)
+    await store.write(1, 1, [row("acme")])
+    async with Redis.from_url(redis_url) as redis:
+        await redis.flushall()
+    assert not await store.end_fill(SEVENTH, 3, fill=fill)
+    assert await store.filled() == {}
+
+
+async def test_of_two_fills_only_the_one_that_began_last_counts(store: HealthStore) -> None:
+    first, last = await store.begin_fill(3), await store.begin_fill(3)
+    assert not await store.end_fill(SEVENTH, 3, fill=first)
+    assert await store.end_fill(SEVENTH, 3, fill=last)
+    assert await store.filled() == {3: 7}

@@ -7,10 +7,12 @@ from contextlib import asynccontextmanager
 import pytest
 from redis.exceptions import ConnectionError as RedisGone
 
+from services.scorer import metrics
 from services.scorer import mirror as mirror_module
 from services.scorer.core.publish import HealthRow
 from services.scorer.mirror import Mirror
 from tests.support.fake_core import as_any
+from tests.support.waiting import soon
 
 
 class Store:
@@ -42,6 +44,8 @@ async def mirroring(store: Store) -> AsyncIterator[Mirror]:
     running = asyncio.create_task(mirror.run())
     yield mirror
     running.cancel()
+    await asyncio.wait([running])
+    mirror.close()
 
 
 @pytest.fixture(autouse=True)
@@ -104,3 +108,35 @@ async def test_a_checkpoint_does_not_wait_long_and_then_not_again() -> None:
         mirror.put([row("a", 5)])
         await asyncio.wait_for(mirror.until_written(6, patience_s=0.05), 1)
         await asyncio.wait_for(mirror.until_written(6), 0.5)
+
+
+async def test_a_partition_given_up_during_a_refill_leaves_nothing_waiting() -> None:
+    before, store = waiting_in_all(), Store()
+    store.away = True
+    async with mirroring(store) as mirror:
+        mirror.put([row("a", 5), row("b", 5)])
+        assert waiting_in_all() == before + 2
+    mirror.put([row("c", 5)])
+    assert not await mirror.until_written(6, patience_s=0.01), "it would be noted as filled"
+    assert [kept.account for kept in mirror.unwritten()] == ["a", "b"]
+    assert waiting_in_all() == before
+
+
+def waiting_in_all() -> float:
+    return float(metrics.REDIS_WAITING._value.get())
+
+
+async def test_a_checkpoint_waits_again_as_soon_as_redis_has_everything() -> None:
+    async def nothing_waits() -> bool:
+        return not mirror.unwritten()
+
+    store = Store()
+    store.open.clear()
+    async with mirroring(store) as mirror:
+        mirror.put([row("a", 5)])
+        assert not await mirror.until_written(6, patience_s=0.01)
+        store.open.set()
+        await soon(nothing_waits)
+        mirror.put([row("b", 7)])
+        assert await mirror.until_written(8)
+    assert store.accounts == {"a": 5, "b": 7}
