@@ -170,7 +170,9 @@ async def load(activity: ActivityLog, core: Core[S], *, partition: int, progress
     first = first_of_last_cycle(records, core)
     if first == NO_CYCLE:
         return Loaded(state=None, end=end)
-    values = [value for offset, value in records if offset >= first]
+    # what began before is not whole, though its marker may lie here: a process that was stopped and woke up wrote it
+    markers = ((offset, value, core.marker_of(value)) for offset, value in records if offset >= first)
+    values = [value for _, value, marker in markers if marker is None or marker.first_record >= first]
     state = await asyncio.to_thread(core.restore, values, partition=partition)
     return Loaded(state=state, end=end, first=first)
 
