@@ -16,10 +16,11 @@ from tests.support.log import SEED, Configurations, Log
 
 PACES: dict[str, Pace] = {
     "even": Pace(batch=2),
+    "slow checkpoint": Pace(batch=2, write_s=0.25, cycle_s=0.5),
     "slow outputs": Pace(batch=2, poll_s=0.1, output_s=0.15, told_s=0.1),
     "slow redis": Pace(batch=2, redis_s=0.7),
-    "slow checkpoint": Pace(batch=2, write_s=0.3, cycle_s=0.5),
     "many cycles": Pace(batch=2, poll_s=0.6, cycle_s=0.3),
+    "overlapping": Pace(batch=2, poll_s=0.1, write_s=0.12, cycle_s=0.3),
 }
 
 
@@ -65,6 +66,14 @@ def small() -> Iterator[Case]:
         for pace_name, pace in PACES.items():
             for log_name, log in logs.named():
                 yield case_of(f"{log_name}, batches of {batch}, {pace_name}", log, replace(pace, batch=batch))
+
+
+def mixed() -> Iterator[Case]:
+    """Yield twelve cases in which every pace meets two logs and every log three paces."""
+    paces, named = list(PACES.items()), list(logs.named())
+    for number in range(12):
+        (pace_name, pace), (log_name, log) = paces[number % len(paces)], named[number % len(named)]
+        yield case_of(f"{log_name}, {pace_name}", log, pace)
 
 
 def drawn(seed: int) -> Case:

@@ -73,12 +73,30 @@ def silent_and_back(first: str = "acme", second: str = "dune") -> Log:
     log.event(second, "login", at=START + MINUTE, id="z")
     log.tick(START + HOUR)
     log.event(first, "login", at=START, id="x", ts=START + 20 * HOUR)
+    log.event(first, "login", at=START + 30 * HOUR, id="x")
     log.tick(START + 40 * DAY)
-    log.event(first, "login", at=START + 40 * DAY, id="x", ts=START + 40 * DAY)
+    log.event(first, "login", at=START + 40 * DAY, id="v")
     log.tick(START + 41 * DAY)
     log.event(second, "login", at=START - 60 * DAY, ts=START + 41 * DAY)
     log.event(second, "usage", at=START + 41 * DAY, id="w")
     log.tick(START + 41 * DAY + HOUR)
+    return log
+
+
+def retried(first: str = "acme", second: str = "dune") -> Log:
+    """Send most events several times, with ticks between."""
+    log = _log()
+    log.event(first, "login", at=START, id="x")
+    log.event(second, "login", at=START, id="y")
+    log.tick(START + HOUR)
+    log.event(first, "usage", at=START + HOUR, id="z")
+    log.event(first, "login", at=START, id="x", ts=START + HOUR)
+    log.event(first, "usage", at=START + HOUR, id="z")
+    log.event(second, "usage", at=START + HOUR, id="w")
+    log.tick(START + DAY)
+    log.event(second, "usage", at=START + HOUR, id="w", ts=START + DAY)
+    log.event(first, "usage", at=START + HOUR, id="z", ts=START + DAY)
+    log.tick(START + 2 * DAY)
     return log
 
 
@@ -150,6 +168,7 @@ def one_of(seed: int, *, partition: int = 0, length: int = 10) -> Log:
 def named() -> Iterator[tuple[str, Log]]:
     """Yield the logs of one partition that people thought of."""
     yield "failed and paid", failed_and_paid()
+    yield "retried", retried()
     yield "silent and back", silent_and_back()
     yield "rules change", rules_change()
 

@@ -242,8 +242,14 @@ class Process:
             if self.is_done():
                 self.stop()
         else:
-            self._last = self.clock.call_later(self.pace.after_s, self.stop)
+            self._last = self.clock.call_later(self.pace.after_s, self._rest)
         return True
+
+    def _rest(self) -> None:
+        if self.is_done() or self.redis_is_down:
+            self.stop()
+        else:
+            self._last = self.clock.call_later(self.pace.poll_s, self._rest)
 
     def acknowledge(self, partition: int, position: int) -> None:
         """Take an acknowledgement, and commit a moment later."""
