@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import msgspec
 from redis.asyncio import Redis
 
-from lab.oracle import Bundle
+from lab.oracle import Bundle, Entry
 from lab.oracle_records import Record
 from shared.contracts.context import Bundle as PublishedBundle
-from shared.contracts.context import ContextKind, Guard, Import
+from shared.contracts.context import ContextKind, Guard, Import, Quarantine
 from shared.contracts.health import AccountHealth
 from shared.contracts.risk import Transition
 from shared.contracts.topics import CONTEXT, RISK, SCORES
@@ -27,8 +27,8 @@ class Live:
     scores: list[AccountHealth]
 
 
-async def read_partition(kafka: str, topic: str, number: int) -> list[Record]:
-    """Return a partition's records as the oracle takes them."""
+async def read_partition(kafka: str, topic: str, number: int, *, from_offset: int = 0) -> list[Record]:
+    """Return a partition's records from an offset on, as the oracle takes them."""
     return [
         Record(
             offset=record.offset,
@@ -37,13 +37,13 @@ async def read_partition(kafka: str, topic: str, number: int) -> list[Record]:
             value=record.value,
             headers=tuple((name, bytes(value)) for name, value in record.headers),
         )
-        async for record in read_to_end(kafka, topic, number)
+        async for record in read_to_end(kafka, topic, number, from_offset)
     ]
 
 
-async def read_contexts(kafka: str) -> dict[int, Bundle | Import | Guard]:
+async def read_contexts(kafka: str) -> dict[int, Entry]:
     """Return every entry of the context topic that scoring reads, by its offset."""
-    found: dict[int, Bundle | Import | Guard] = {}
+    found: dict[int, Entry] = {}
     async for record in read_to_end(kafka, CONTEXT):
         if record.key == ContextKind.BUNDLE.encode() and record.value is not None:
             published = msgspec.json.decode(record.value, type=PublishedBundle)
@@ -78,7 +78,8 @@ async def read_healths(redis: "Redis") -> dict[str, AccountHealth]:
             return found
 
 
-_OF_KIND: dict[bytes, type[Import | Guard]] = {
+_OF_KIND: dict[bytes, type[Import | Guard | Quarantine]] = {
     ContextKind.IMPORT.encode(): Import,
     ContextKind.GUARD.encode(): Guard,
+    ContextKind.QUARANTINE.encode(): Quarantine,
 }

@@ -4,14 +4,15 @@ Written from that page alone. It is slow, keeps everything, and computes every n
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lab.oracle_features import DAY, HOUR, History, deadline_after, features_of
-from lab.oracle_health import Episode, View, band_of, contributions_of, steps_of
+from lab.oracle_features import DAY, HOUR, History, Names, deadline_after, features_of
+from lab.oracle_health import Episode, View, band_of, contributions_of, is_news, steps_of
 from lab.oracle_records import CHECKED, Dead, Event, Record, Tick, read
-from shared.contracts.context import Guard, GuardState, Import, ImportState
+from lab.oracle_seen import Seen
+from shared.contracts.context import Guard, GuardState, Import, ImportState, Quarantine
 from shared.contracts.events import MOVED_HEADER, AccountFacts, Kind
 from shared.contracts.health import AccountHealth, Attributes, Band, OpenEpisode
 from shared.contracts.partition import partition_of, roll_ms
@@ -30,7 +31,8 @@ class Bundle:
     rules: dict[str, Any]
 
 
-Contexts = Mapping[int, Bundle | Import | Guard]
+Entry = Bundle | Import | Guard | Quarantine
+Contexts = Mapping[int, Entry]
 """Entries of `churn.context.v1` by offset, as far as scoring reads them."""
 
 
@@ -67,7 +69,9 @@ class Result:
 
 
 @dataclass(slots=True, kw_only=True)
-class _Account:
+class Account:
+    """An account as it stands after the record at `upto`, or after what was read of the log so far."""
+
     history: History
     touched: bool = True
     due: int = 0
@@ -75,10 +79,13 @@ class _Account:
     episodes: list[Episode] = field(default_factory=list)
     published: tuple[Band, int | None, int] | None = None
     job: str | None = None
+    upto: int = -1
 
 
 @dataclass(slots=True, kw_only=True)
-class _Log:
+class Log:
+    """What is remembered of one partition."""
+
     partition: int
     partitions: int
     generation: int
@@ -86,19 +93,31 @@ class _Log:
     clock: int | None = None
     arrival: int = 0
     bundle: Bundle | None = None
-    seen: dict[tuple[str, str], int] = field(default_factory=dict)
+    names: Names = field(default_factory=Names)
+    seen: Seen = field(default_factory=Seen)
     rows: dict[str, int] = field(default_factory=dict)
     heard: dict[str, int] = field(default_factory=dict)
     guarded: set[str] = field(default_factory=set)
-    accounts: dict[str, _Account] = field(default_factory=dict)
+    accounts: dict[str, Account] = field(default_factory=dict)
     result: Result = field(default_factory=Result)
 
 
 def run(
-    records: Iterable[Record], *, partition: int, partitions: int, contexts: Contexts, generation: int = 1
+    records: Iterable[Record],
+    *,
+    partition: int,
+    partitions: int,
+    contexts: Contexts,
+    generation: int = 1,
+    begin: Callable[[Log], None] | None = None,
 ) -> Result:
-    """Return the fate of every record of one partition and all that its ticks publish."""
-    log = _Log(partition=partition, partitions=partitions, generation=generation, contexts=contexts)
+    """Return the fate of every record of one partition and all that its ticks publish.
+
+    `begin` fills in what a snapshot remembers; the records are those from its base on.
+    """
+    log = Log(partition=partition, partitions=partitions, generation=generation, contexts=contexts)
+    if begin is not None:
+        begin(log)
     for record in records:
         log.arrival = max(log.arrival, record.ts)
         try:
@@ -108,7 +127,9 @@ def run(
     return log.result
 
 
-def _fate(log: _Log, record: Record) -> str:
+def _fate(log: Log, record: Record) -> str:
+    if any(isinstance(entry, Quarantine) and _is_set_aside(record, entry, log) for entry in log.contexts.values()):
+        raise Dead("bug")
     event = read(record)
     if isinstance(event, Tick):
         return _tick(log, event, offset=record.offset)
@@ -125,26 +146,32 @@ def _fate(log: _Log, record: Record) -> str:
             return "duplicate"
         log.rows[event.job] = event.row
         log.heard[event.job] = max(record.ts, log.heard.get(event.job, record.ts))
-        _apply(log, event)
+        _apply(log, event, offset=record.offset)
         return "applied"
-    hour = log.arrival // HOUR
-    identity = (event.source, event.id)
-    if identity in log.seen and hour <= log.seen[identity] + 24:
+    log.seen.forget_before(log.arrival // HOUR - 24)
+    identity = log.names.id(event.source, event.id)
+    if identity in log.seen.ids:
         return "duplicate"
-    log.seen[identity] = hour
-    _apply(log, event)
+    log.seen.remember(identity, hour=log.arrival // HOUR)
+    _apply(log, event, offset=record.offset)
     return "applied"
 
 
-def _is_before_windows(log: _Log, event: Event) -> bool:
+def _is_set_aside(record: Record, entry: Quarantine, log: Log) -> bool:
+    return (entry.partition, entry.offset) == (log.partition, record.offset)
+
+
+def _is_before_windows(log: Log, event: Event) -> bool:
     return log.clock is not None and event.at < log.clock - 91 * DAY and event.kind not in TIMELESS
 
 
-def _apply(log: _Log, event: Event) -> None:
+def _apply(log: Log, event: Event, *, offset: int) -> None:
     if event.account not in log.accounts:
         history = History(account=event.account, roll=roll_ms(event.account.encode()))
-        log.accounts[event.account] = _Account(history=history)
+        log.accounts[event.account] = Account(history=history)
     account = log.accounts[event.account]
+    if offset <= account.upto:
+        return
     account.touched = True
     account.job = account.job if event.job is None else event.job
     history, data, stamp = account.history, event.data, (event.at, event.id.encode(), event.source.encode())
@@ -163,13 +190,13 @@ def _apply(log: _Log, event: Event) -> None:
         history.learn(f"{data['status']}_at", None, stamp=stamp)
 
 
-def _act(log: _Log, history: History, event: Event, *, is_presence: bool) -> None:
+def _act(log: Log, history: History, event: Event, *, is_presence: bool) -> None:
     is_old = _is_before_windows(log, event)
     if is_presence and is_old:
         history.begin(event.at)
     elif is_presence:
         history.count(_signal(log.bundle, event), at=event.at)
-        history.be_present(event.at, user=event.data.get("user"))
+        history.be_present(event.at, user=log.names.user(history, event.data.get("user")))
         history.come_through(event.source, at=event.at)
     elif not is_old:
         history.count("ticket", at=event.at)
@@ -188,7 +215,7 @@ def _key_features(bundle: Bundle) -> list[str]:
     return bundle.scorecard.get("key_features") or []
 
 
-def _tick(log: _Log, tick: Tick, *, offset: int) -> str:
+def _tick(log: Log, tick: Tick, *, offset: int) -> str:
     if log.clock is not None and tick.at <= log.clock:
         return "tick"
     log.clock = tick.at
@@ -204,22 +231,22 @@ def _tick(log: _Log, tick: Tick, *, offset: int) -> str:
     return "tick"
 
 
-def _runs(log: _Log, job: str, entries: list[Bundle | Import | Guard], *, at: int) -> bool:
+def _runs(log: Log, job: str, entries: list[Entry], *, at: int) -> bool:
     said = [entry for entry in entries if isinstance(entry, Import) and entry.job == job]
     if not said or said[-1].state is not ImportState.RUNNING:
         return False
     return at < max(said[-1].at, log.heard[job]) + 600_000
 
 
-def _guarded(log: _Log, entries: list[Bundle | Import | Guard], *, at: int) -> set[str]:
+def _guarded(log: Log, entries: list[Entry], *, at: int) -> set[str]:
     guards = [entry for entry in entries if isinstance(entry, Guard) and log.partition in entry.partitions]
     last = {guard.source: guard for guard in guards}
     return {source for source, guard in last.items() if guard.state is GuardState.HELD and at < guard.at + 4 * HOUR}
 
 
-def _evaluate(log: _Log, evaluation: Evaluation, *, changed: bool, running: set[str], freed: set[str]) -> None:
+def _evaluate(log: Log, evaluation: Evaluation, *, changed: bool, running: set[str], freed: set[str]) -> None:
     for account in log.accounts.values():
-        if account.job in running and not changed:
+        if account.upto >= evaluation.offset or (account.job in running and not changed):
             continue
         is_over = account.job is not None and account.job not in running
         is_freed = any(account.history.is_fed_by(source) for source in freed)
@@ -230,7 +257,7 @@ def _evaluate(log: _Log, evaluation: Evaluation, *, changed: bool, running: set[
     log.result.healths.update(evaluation.healths)
 
 
-def _judge(log: _Log, account: _Account, evaluation: Evaluation, *, standing: bool) -> None:
+def _judge(log: Log, account: Account, evaluation: Evaluation, *, standing: bool) -> None:
     if log.bundle is None:
         return
     history, t, bundle = account.history, evaluation.at, log.bundle
@@ -288,7 +315,7 @@ def _judge(log: _Log, account: _Account, evaluation: Evaluation, *, standing: bo
         )
         for step in steps
     ]
-    if _is_news(account.published, account.band, health, history.day(t)):
+    if is_news(account.published, account.band, health, history.day(t)):
         evaluation.scores.append(published)
         account.published = (account.band, health, history.day(t))
 
@@ -314,14 +341,6 @@ def _view(history: History, t: int, *, bundle: Bundle, held: bool) -> View:
         alpha_permille=alpha,
         held=held,
     )
-
-
-def _is_news(before: tuple[Band, int | None, int] | None, band: Band, health: int | None, day: int) -> bool:
-    if before is None or before[0] is not band or before[2] != day:
-        return True
-    if health is None or before[1] is None:
-        return health is not before[1]
-    return abs(health - before[1]) >= 1000
 
 
 def _attributes(history: History) -> Attributes:

@@ -1,6 +1,7 @@
 """Work out what docs/scoring.md §3, §5 and §6 say of one account: day by day, in plain Python, from all its events."""
 
 from collections import Counter, defaultdict
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from decimal import Context, Decimal
 from functools import cache
@@ -24,11 +25,13 @@ class History:
     counts: dict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
     hours: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
     last: int | None = None
-    users: dict[str, int] = field(default_factory=dict)
+    users: dict[Hashable, int] = field(default_factory=dict)
     facts: dict[str, Fact] = field(default_factory=dict)
     earlier: int | None = None
     """The earliest day told by a history from before every window."""
     sources: dict[str, int] = field(default_factory=dict)
+    number: int | None = None
+    """Its number in the snapshot it came from."""
 
     def day(self, t: int) -> int:
         return (t - self.roll) // DAY
@@ -39,7 +42,7 @@ class History:
     def count(self, signal: str, *, at: int) -> None:
         self.counts[signal][self.day(at)] += 1
 
-    def be_present(self, at: int, *, user: str | None) -> None:
+    def be_present(self, at: int, *, user: Hashable) -> None:
         day = self.day(at)
         self.hours[day].add(self.hour(at))
         self.last = at if self.last is None else max(self.last, at)
@@ -92,6 +95,16 @@ class History:
     def presence(self, *, since: int, until: int) -> int:
         signals = [s for s in self.counts if s in PRESENT or s == "usage" or s.startswith("usage:")]
         return sum(self.total(signal, since=since, until=until) for signal in signals)
+
+
+class Names:
+    """What ids and users are known by: themselves, unless the run began at a snapshot (§10)."""
+
+    def id(self, source: str, id: str) -> Hashable:  # noqa: A002  the envelope's own word
+        return source, id
+
+    def user(self, history: History, user: str | None) -> Hashable:  # noqa: ARG002  an account of a snapshot has other names
+        return user
 
 
 def change_of_usage(history: History, day: int) -> dict[str, int]:

@@ -101,6 +101,15 @@ def band_of(health: int | None, *, before: Band, bands: dict[str, int]) -> Band:
     return earned if BETTER.index(earned) > BETTER.index(before) else before
 
 
+def is_news(before: tuple[Band, int | None, int] | None, band: Band, health: int | None, day: int) -> bool:
+    """Say whether a health belongs on `churn.scores.v1` after the one published before (§9)."""
+    if before is None or before[0] is not band or before[2] != day:
+        return True
+    if health is None or before[1] is None:
+        return health is not before[1]
+    return abs(health - before[1]) >= 1000
+
+
 def steps_of(view: View, rules: list[Rule], episodes: list[Episode]) -> tuple[list[Step], list[Episode]]:
     """Return what happens to the account's episodes at T, rules in order, and the episodes open afterwards."""
     was_open = {episode.rule: episode for episode in episodes}

@@ -60,6 +60,11 @@ class Server:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def returncode(self) -> int | None:
+        """With which code it ended, None while it runs."""
+        return self._process.poll()
+
     def is_running(self) -> bool:
         return self._process.poll() is None
 

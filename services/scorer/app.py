@@ -28,21 +28,21 @@ from services.scorer.outputs import KafkaOutputs
 from services.scorer.past import Past
 from services.scorer.recent import Recents
 from services.scorer.settings import ScorerSettings
+from services.scorer.snapshots import SnapshotTopic
 from services.scorer.ticker import Ticker
 from shared import clock, kafka
 from shared.contracts.context import Bundle
-from shared.contracts.topics import ACTIVITY, DEAD_LETTERS, EVENTS, RISK, SCORES
+from shared.contracts.topics import ACTIVITY, DEAD_LETTERS, EVENTS, RISK, SCORER_GROUP, SCORES, SNAPSHOTS
 from shared.health_store import HealthStore
 from shared.kafka import KafkaProblem
 from shared.recent import RecentFates
 from shared.telemetry import serve_ops
 
-GROUP: Final = "churn-scorer"
 LAG_S: Final = 1.0
 REFILL_S: Final = 5.0
 REDIS_TIMEOUT_S: Final = 5.0
 FAUST_REQUEST_TIMEOUT_S: Final = 40.0
-SAME_PARTITIONS: Final = (ACTIVITY, RISK, SCORES, DEAD_LETTERS)
+SAME_PARTITIONS: Final = (ACTIVITY, SNAPSHOTS, RISK, SCORES, DEAD_LETTERS)
 
 Process = Callable[[Batch, Callable[[], object]], Coroutine[Any, Any, None]]
 
@@ -62,8 +62,9 @@ class Scorer:
         self._key = settings.dead_letter_key.get_secret_value()
         self._producer: AIOKafkaProducer = kafka.producer(settings.kafka)
         self._context = Context(context.reader(settings.kafka), self._producer)
-        self._events = EventLog(settings.kafka, group=GROUP)
+        self._events = EventLog(settings.kafka, group=SCORER_GROUP)
         self._activity = Activity(settings.kafka, self._producer)
+        self._snapshots = SnapshotTopic(settings.kafka, self._producer, budget=self._activity.budget)
         self._redis: Redis = Redis.from_url(settings.redis, socket_timeout=REDIS_TIMEOUT_S)
         self._recent = RecentFates(self._redis)
         self._tasks: list[asyncio.Task[None]] = []
@@ -72,7 +73,7 @@ class Scorer:
 
     async def start(self) -> None:
         """Connect, agree on topics, secrets and configuration, and start what runs beside the batches."""
-        for part in (self._producer, self._events, self._activity, self._context):
+        for part in (self._producer, self._events, self._activity, self._snapshots, self._context):
             await part.start()
         self.partitions = await self._agreed_partitions()
         await self._context.check_secrets({"dead_letter_key": self._key})
@@ -84,6 +85,7 @@ class Scorer:
             context=self._context,
             events=self._events,
             activity=self._activity,
+            snapshots=self._snapshots,
             outputs=KafkaOutputs(self._producer, dead_letter_key=self._key),
             store=store,
             bring_back=Past(self._settings.kafka, store, now_ms=clock.now_ms).bring_back,
@@ -92,6 +94,7 @@ class Scorer:
             watch=Watch(patience(self._settings)),
             recents=Recents(self._recent.note, now_ms=clock.now_ms),
         )
+        self.loop.fence.enclose(self._producer.client)
         metrics.CORE.labels("numpy").set(1)
         work = {"context": self._context.run(), "fence": self.loop.fence.run(), "lag": self._lag(), "ops": self._ops()}
         work |= {"refill": self._refill(), "recent": self._recent.run()}
@@ -111,7 +114,7 @@ class Scorer:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for part in (self._context, self._activity, self._events, self._producer):
+        for part in (self._context, self._snapshots, self._activity, self._events, self._producer):
             await part.stop()
         await self._redis.aclose()
 
@@ -240,7 +243,7 @@ def run(settings: ScorerSettings, bundle: Bundle) -> None:
         log.exception("start_failed")
         raise SystemExit(f"churnwatch scorer: {fault}") from None
     app = faust_app(
-        GROUP,
+        SCORER_GROUP,
         brokers=settings.kafka,
         data=settings.data / "scorer",
         owner=scorer.loop,

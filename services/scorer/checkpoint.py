@@ -18,10 +18,13 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.records_to_delete import RecordsToDelete
-from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+from aiokafka.errors import CorruptRecordException, KafkaError, OffsetOutOfRangeError
 
 from services.scorer import metrics
+from services.scorer.core.chunks import REMEDY, CheckpointError, is_damaged
+from services.scorer.core.cycles import first_of_last, values_from
 from services.scorer.cores import Core, S, State
+from services.scorer.snapshots import Snapshots
 from shared.contracts.topics import ACTIVITY
 
 MOST_BYTES_PER_S: Final = 40_000_000
@@ -125,6 +128,8 @@ class Activity:
             except OffsetOutOfRangeError:  # another process, still believing it is the owner, trimmed while we read
                 log.warning("checkpoint_trimmed_while_read", partition=partition)
                 progress()
+            except CorruptRecordException:
+                raise CheckpointError(f"a record differs from kafka's own checksum: {REMEDY}") from None
 
     async def _read_once(self, partition: int, progress: Callable[[], None]) -> tuple[Records, int]:
         start, end = await self._span(partition)
@@ -164,17 +169,23 @@ class ActivityLog(Protocol):
 async def load(activity: ActivityLog, core: Core[S], *, partition: int, progress: Callable[[], None]) -> Loaded[S]:
     """Read the last complete cycle of a partition and what follows it, and rebuild the state from it.
 
-    Raises what the core's `restore` raises when a chunk is damaged.
+    Raises CheckpointError, which names where and the remedy, when a record is damaged or missing.
     """
-    records, end = await activity.read(partition, progress=progress)
-    first = first_of_last_cycle(records, core)
-    if first == NO_CYCLE:
-        return Loaded(state=None, end=end)
-    # what began before is not whole, though its marker may lie here: a process that was stopped and woke up wrote it
-    markers = ((offset, value, core.marker_of(value)) for offset, value in records if offset >= first)
-    values = [value for _, value, marker in markers if marker is None or marker.first_record >= first]
-    state = await asyncio.to_thread(core.restore, values, partition=partition)
+    records: Records = ()
+    try:
+        records, end = await activity.read(partition, progress=progress)
+        first = first_of_last_cycle(records, core)
+        if first == NO_CYCLE:
+            return Loaded(state=None, end=end)
+        values = values_from(first, records, marker_of=core.marker_of)
+        state = await asyncio.to_thread(core.restore, values, partition=partition)
+    except CheckpointError as fault:
+        raise CheckpointError(f"{ACTIVITY}/{partition}{_first_damaged(records)}: {fault}") from None
     return Loaded(state=state, end=end, first=first)
+
+
+def _first_damaged(records: Records) -> str:
+    return next((f" at offset {offset}" for offset, value in records if is_damaged(value)), "")
 
 
 class Cycles(Generic[S]):
@@ -184,7 +195,7 @@ class Cycles(Generic[S]):
     by us: as long as the log ends there, nobody else wrote, and the state may be kept over a rebalance.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  a cycle goes from here to there, through all of these
         self,
         activity: ActivityLog,
         core: Core[S],
@@ -193,6 +204,7 @@ class Cycles(Generic[S]):
         loaded: Loaded[S],
         durable: Callable[[int], Awaitable[None]],
         cycle_s: float,
+        snapshots: Snapshots | None = None,
     ) -> None:
         self.end = loaded.end
         self._activity = activity
@@ -201,6 +213,7 @@ class Cycles(Generic[S]):
         self._partition = state.partition
         self._durable = durable
         self._cycle_s = cycle_s
+        self._snapshots = snapshots
         self.first = loaded.first
         self._chunks = ASSUMED_CHUNKS
         self._closed_at = time.monotonic()
@@ -210,8 +223,12 @@ class Cycles(Generic[S]):
         """Write cycles until cancelled; a cycle cut short is simply no cycle."""
         while True:
             await asyncio.sleep(self._cycle_s / 10)
-            if self._is_due():
+            if self._is_due() or await self._is_snapshot_due():
                 await self._cycle()
+
+    async def _is_snapshot_due(self) -> bool:
+        has_waited = time.monotonic() - self._closed_at >= self._cycle_s
+        return has_waited and self._snapshots is not None and await self._snapshots.is_due(self._state.clock)
 
     def _is_due(self) -> bool:
         waited_s = time.monotonic() - self._closed_at
@@ -221,16 +238,23 @@ class Cycles(Generic[S]):
         return self._state.position != position and waited_s >= max(QUIET_S, self._cycle_s)
 
     async def _cycle(self) -> None:
-        known = (self._state.position, _events(self._state))
+        snapshot = self._snapshots if await self._is_snapshot_due() else None
+        if snapshot:
+            snapshot.begin()
+        known, clock = (self._state.position, _events(self._state)), self._state.clock
         cycle = self._core.begin(self._state, writer=WRITER)
         first, written = self.end, 0
         while (records := cycle.next(self._state)) is not None:
             await self._durable(self._state.position)
             offsets = [await self._write(record) for record in records]
+            if snapshot:
+                await snapshot.write(records)
             first = offsets[0] if written == 0 else first
             written += 1
             await asyncio.sleep(self._cycle_s / max(self._chunks, 1))
         await self._durable(self._state.position)
+        if snapshot:
+            await snapshot.close(cycle, clock=clock)
         await self._write(cycle.marker(first_record=first, previous=self.first))
         before, self.first = self.first, first
         self._known, self._chunks, self._closed_at = known, written, time.monotonic()
@@ -250,8 +274,7 @@ def _events(state: State) -> int:
 
 
 def first_of_last_cycle(records: Records, core: Core[S]) -> int:
-    """Return the first offset of the complete cycle with the highest base: a stale writer's may come later."""
+    """Return the first offset of the complete cycle with the highest base, NO_CYCLE without one."""
     markers = [marker for _, value in records if (marker := core.marker_of(value)) is not None]
-    held = records[0][0] if records else 0
-    whole = [marker for marker in markers if marker.first_record >= held]
-    return max(whole, key=lambda marker: marker.base).first_record if whole else NO_CYCLE
+    first = first_of_last(markers, held=records[0][0] if records else 0)
+    return NO_CYCLE if first is None else first

@@ -7,7 +7,7 @@ before that offset. So a replay judges old ticks with the bundles of their time.
 import asyncio
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -16,10 +16,11 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
+from services.scorer import metrics
 from services.scorer.core.batch import Batch
 from services.scorer.core.bundle import CompiledBundle, compile_bundle
 from services.scorer.core.known import Known
-from shared.contracts.context import Bundle, ContextKind, Fingerprint, Guard, Import
+from shared.contracts.context import Bundle, ContextKind, Crash, Fingerprint, Guard, Import, Quarantine
 from shared.contracts.events import TICK_TYPE, Tick
 from shared.contracts.topics import CONTEXT
 
@@ -29,6 +30,8 @@ FETCH_WAIT_MS: Final = 100
 """Asking for the end waits behind a fetch."""
 _TP: Final = TopicPartition(CONTEXT, 0)
 _TICK_TYPE: Final = TICK_TYPE.encode()
+
+Entry = Import | Guard | Crash | Quarantine
 
 log = structlog.get_logger(__name__)
 
@@ -63,7 +66,7 @@ class Context:
         self._consumer = consumer
         self._producer = producer
         self._bundles: list[tuple[int, CompiledBundle]] = []
-        self._entries: list[tuple[int, Import | Guard]] = []
+        self._entries: list[tuple[int, Entry]] = []
         self._known: dict[int, tuple[int, Known]] = {}
         """What was asked last, by partition: most ticks name the offset of the one before."""
         self._fingerprints: dict[str, str] = {}
@@ -106,10 +109,26 @@ class Context:
                     " give the scorer the key it had before, or start on empty topics"
                 )
 
-    async def tell(self, entry: Import | Guard) -> None:
+    async def tell(self, entry: Entry) -> None:
         """Append an entry and return when it has been read back."""
-        kind = ContextKind.IMPORT if isinstance(entry, Import) else ContextKind.GUARD
-        await self._append(kind, msgspec.json.encode(entry))
+        kind = next(kind for kind, type_ in _OF_KIND.items() if isinstance(entry, type_))
+        await self._append(ContextKind(kind.decode()), msgspec.json.encode(entry))
+
+    def quarantined(self, topic: str, partition: int) -> Sequence[Quarantine]:
+        """Return what is known of a partition's records on which the core raised."""
+        return [
+            entry
+            for _, entry in self._entries
+            if isinstance(entry, Quarantine) and (entry.topic, entry.partition) == (topic, partition)
+        ]
+
+    def crashes(self, topic: str, partition: int) -> Sequence[Crash]:
+        """Return on which records of a partition the core raised so far."""
+        return [
+            entry
+            for _, entry in self._entries
+            if isinstance(entry, Crash) and (entry.topic, entry.partition) == (topic, partition)
+        ]
 
     async def run(self) -> None:
         """Keep reading until cancelled."""
@@ -180,16 +199,21 @@ class Context:
             entry = msgspec.json.decode(value, type=Fingerprint)
             self._fingerprints.setdefault(entry.name, entry.fingerprint)
 
-    def _take_entry(self, record: ConsumerRecord[bytes | None, bytes | None], kind: type[Import | Guard]) -> None:
+    def _take_entry(self, record: ConsumerRecord[bytes | None, bytes | None], kind: type[Entry]) -> None:
         try:
-            self._entries.append((record.offset, msgspec.json.decode(record.value or b"", type=kind)))
+            entry = msgspec.json.decode(record.value or b"", type=kind)
+            self._entries.append((record.offset, entry))
+            if isinstance(entry, Quarantine):
+                metrics.QUARANTINED_AT.set(entry.at / 1000)
         except msgspec.MsgspecError as fault:  # others write these too: what can't be read says nothing, to everybody
             log.error("context_entry_unreadable", offset=record.offset, fault=str(fault))  # noqa: TRY400
 
 
-_OF_KIND: Final[Mapping[bytes, type[Import | Guard]]] = {
+_OF_KIND: Final[Mapping[bytes, type[Entry]]] = {
     ContextKind.IMPORT.value.encode(): Import,
     ContextKind.GUARD.value.encode(): Guard,
+    ContextKind.CRASH.value.encode(): Crash,
+    ContextKind.QUARANTINE.value.encode(): Quarantine,
 }
 
 

@@ -31,6 +31,9 @@ class State(Protocol):
     @property
     def accounts(self) -> int: ...
 
+    @property
+    def horizon_hours(self) -> int: ...
+
     def fed_by(self, source: str) -> int: ...
 
 

@@ -1,11 +1,14 @@
 """Judge whether the event log still holds what a state needs: a lost offset is an error, never a silent jump."""
 
 from collections.abc import Collection, Mapping
+from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from shared.contracts.topics import EVENTS
+from shared.contracts.topics import ACTIVITY, EVENTS
+
+REBUILD: Final = "churnwatch rebuild"
 
 
 class OffsetLost(RuntimeError):
@@ -49,8 +52,8 @@ class EventLog:
         committed = (await self._admin.list_consumer_group_offsets(self._group, partitions=[tp])).get(tp)
         if begin > 0 and committed is not None and committed.offset > 0:
             raise OffsetLost(
-                f"{EVENTS}/{partition}: the checkpoint is gone and the log begins at {begin}: restore"
-                f" churn.activity.v1, or accept the loss by deleting the group {self._group!r} and starting again"
+                f"{ACTIVITY}/{partition} holds no checkpoint and {EVENTS}/{partition} begins at {begin}:"
+                f" stop the scorers and run `{REBUILD}`, which restores it from a snapshot"
             )
         return begin
 
@@ -60,7 +63,7 @@ class EventLog:
         if not begin <= position <= end:
             raise OffsetLost(
                 f"{EVENTS}/{partition}: the state continues at offset {position}, but the log holds {begin} to {end}:"
-                " restore the topic, or empty churn.activity.v1 and delete the group to begin anew"
+                f" stop the scorers and run `{REBUILD}`"
             )
 
     async def check_not_lost(self, partition: int, *, position: int) -> None:
@@ -69,7 +72,7 @@ class EventLog:
         if begin > position:
             raise OffsetLost(
                 f"{EVENTS}/{partition}: events {position} to {begin - 1} were deleted before they were scored:"
-                " raise the topic's retention; then empty churn.activity.v1 and delete the group to begin anew"
+                f" raise the topic's retention; then stop the scorers and run `{REBUILD}`"
             )
 
     async def _span(self, partition: int) -> tuple[int, int]:

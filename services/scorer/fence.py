@@ -2,7 +2,7 @@
 
     75  something nobody planned for            77  recovery makes no progress
     76  the loop stood still (SIGSTOP, swap):   78  outputs of a batch are not durable for too long
-        another worker may own our partitions
+        another worker may own our partitions   80  events lie unread and nothing moves
 
 Restarting is the recovery path, and so the path that is tested most.
 """
@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from enum import IntEnum
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn, Protocol
 
 import structlog
 
@@ -31,12 +31,19 @@ class Exit(IntEnum):
     STALLED_LOOP = 76
     STALLED_RECOVERY = 77
     OLD_BATCH = 78
+    NO_PROGRESS = 80
 
 
 def end_process(code: Exit, **fields: object) -> NoReturn:
     """Log why and end at once, without clean-up: nothing may be sent or acknowledged any more."""
     log.critical("scorer_exit", code=int(code), reason=code.name.lower(), **fields)
     os._exit(code)
+
+
+class Client(Protocol):
+    """What writes requests: aiokafka's client."""
+
+    def send(self, *args: Any, **kwargs: Any) -> Any: ...
 
 
 class Fence:
@@ -82,6 +89,16 @@ class Fence:
         stood_still_s = time.monotonic() - self._last_beat
         if stood_still_s > self._stall_s:
             self._end(Exit.STALLED_LOOP, stood_still_s=round(stood_still_s, 1))
+
+    def enclose(self, client: Client) -> None:
+        """Check before every request that a client writes to a socket: what was queued before a pause never leaves."""
+        send = client.send
+
+        def checked(*args: Any, **kwargs: Any) -> Any:
+            self.check()
+            return send(*args, **kwargs)
+
+        client.send = checked  # type: ignore[method-assign]
 
     def _watch(self) -> None:
         while not self._stopped.wait(BEAT_S):

@@ -29,12 +29,16 @@ from services.scorer.guard import Watch
 from services.scorer.lane import Decided, Lane
 from services.scorer.mirror import Mirror
 from services.scorer.outputs import KafkaOutputs
+from services.scorer.quarantine import note_crash, readable
 from services.scorer.recent import Recents
+from services.scorer.snapshots import SnapshotLog, Snapshots
 from shared.contracts.context import Guard, GuardState
 from shared.health_store import HealthStore
 
 RELEASE_TIMEOUT_S: Final = 5.0
 MIRROR_TIMEOUT_S: Final = 1.0
+IDLE_LOOKS: Final = 90
+"""Of the lag, one a second: more than the minute in which a tick comes even where nothing else does."""
 
 log = structlog.get_logger(__name__)
 
@@ -81,6 +85,8 @@ class Loop(Generic[S]):
     recents: Recents
     bring_back: Callable[[int], Awaitable[None]]
     """Write the history of a partition's accounts into Redis again."""
+    snapshots: SnapshotLog | None = None
+    """Where a cycle is kept every 30 days; None keeps none."""
     end: Callable[..., NoReturn] = end_process
     fence: Fence = field(init=False)
     _owned: dict[int, Owned[S]] = field(default_factory=dict)
@@ -89,6 +95,7 @@ class Loop(Generic[S]):
     _expected: frozenset[int] | None = None
     _guarded: frozenset[str] = frozenset()
     _ends: Mapping[int, int] = field(default_factory=dict)
+    _looks: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.fence = Fence(
@@ -116,13 +123,19 @@ class Loop(Generic[S]):
         await self.context.reach(named_context(batch))
         if int(batch.offsets[0]) > owned.state.position:
             await self.events.check_not_lost(batch.partition, position=owned.state.position)
+        batch = await readable(batch, core=self.core, state=owned.state, context=self.context, now_ms=self.now_ms)
         if self._owned.get(batch.partition) is not owned:
             return
         self.fence.check()
         # from here to the lane nothing may wait: a state ahead of its outputs must not be given up
         began = time.perf_counter()
         ticks = owned.state.counts[Fate.TICK]
-        outputs = self.core.step(owned.state, batch, known_at=self.context.known_at)
+        try:
+            outputs = self.core.step(owned.state, batch, known_at=self.context.known_at)
+        except Exception as fault:
+            self._abandon(batch.partition)
+            await note_crash(batch, fault, context=self.context, now_ms=self.now_ms)
+            raise
         phase = "tick" if owned.state.counts[Fate.TICK] > ticks else "fold"
         metrics.STEP.labels(phase).observe(time.perf_counter() - began)
         self._report(owned)
@@ -181,12 +194,18 @@ class Loop(Generic[S]):
                     source="kept", state=owned.state, loaded=loaded, unwritten=owned.mirror.unwritten()
                 )
             metrics.LAG.remove(str(partition))
+        self._looks.clear()
         metrics.OWNED.set(0)
 
     def fail(self, fault: BaseException) -> None:
         """End the process: nobody planned for this."""
         log.error("unplanned", exc_info=fault)
         self.end(Exit.UNPLANNED, fault=repr(fault))
+
+    def _abandon(self, partition: int) -> None:
+        """Let nothing more of a half-changed state leave."""
+        for task in self._owned.pop(partition).tasks:
+            task.cancel()
 
     async def refill(self) -> None:
         """Write every account of partitions that Redis has lost, or never had, again (promise 6 of the design)."""
@@ -239,11 +258,21 @@ class Loop(Generic[S]):
         for partition, owned in self._owned.items():
             if partition in ends:
                 metrics.LAG.labels(str(partition)).set(max(0, ends[partition] - owned.state.position))
+                self._watch_progress(partition, position=owned.state.position, end=ends[partition])
+        metrics.SEEN_HORIZON.set(min((owned.state.horizon_hours for owned in self._owned.values()), default=0))
         running = {job for owned in self._owned.values() for job, _ in owned.state.running}
         metrics.IMPORTS_RUNNING.set(len(running))
         metrics.ACCOUNTS.set(sum(owned.state.accounts for owned in self._owned.values()))
         for fate in metrics.FATES:
             metrics.LOG.labels(fate).set(sum(owned.state.counts[fate] for owned in self._owned.values()))
+
+    def _watch_progress(self, partition: int, *, position: int, end: int) -> None:
+        """End the process when a partition's position stays where it is although more lies there, look after look."""
+        before, looks = self._looks.get(partition, (position, 0))
+        looks = looks + 1 if position == before and position < end else 0
+        self._looks[partition] = (position, looks)
+        if looks >= IDLE_LOOKS:
+            self.end(Exit.NO_PROGRESS, partition=partition, position=position, log_end=end)
 
     def start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Run a task whose failure ends the process."""
@@ -292,6 +321,7 @@ class Loop(Generic[S]):
             loaded=found.loaded,
             durable=durable,
             cycle_s=self.cycle_s,
+            snapshots=Snapshots(self.snapshots, partition) if self.snapshots else None,
         )
         tasks = [
             self.start(work, f"{name}-{partition}")

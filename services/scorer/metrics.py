@@ -28,6 +28,13 @@ EVENT_AGE = Histogram(
     "From the broker's receipt of an event to durable outputs of its batch (SRE: the freshness objective)",
     buckets=(0.05, 0.1, 0.25, 0.5, 1, 1.5, 3, 5, 10, 30, 60, 300, 3600),
 )
+QUARANTINED_AT = Gauge(
+    "churn_scorer_quarantined_timestamp_seconds",
+    "When a record was last set aside because the core failed on it twice, 0: never (SRE: page; a bug of ours)",
+)
+SEEN_HORIZON = Gauge(
+    "churn_scorer_seen_horizon_hours", "For how many hours of arrival a retry counts once; below 24: memory (SRE)"
+)
 STEP = with_zeros(
     Histogram(
         "churn_scorer_step_duration_seconds",

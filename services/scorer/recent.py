@@ -23,6 +23,7 @@ REMEDY: Final[Mapping[str, str]] = {
     Reason.TICK_AHEAD: "set the clock of the machine that writes ticks",
     Reason.WRONG_PARTITION: "use the murmur2 partitioner (librdkafka: murmur2_random) over the account id",
     Reason.IN_FUTURE: "set the sender's clock: the event lies more than five minutes ahead",
+    Reason.BUG: "nothing: the scorer failed on it; whoever runs it was told",
     Reason.TOO_LATE: "send older events with `churnwatch import`",
 }
 _WORDS: Final[Mapping[Fate, str | None]] = {

@@ -12,6 +12,8 @@ class ContextKind(StrEnum):
     FINGERPRINT = "fingerprint"
     IMPORT = "import"
     GUARD = "guard"
+    CRASH = "crash"
+    QUARANTINE = "quarantine"
 
 
 class Bundle(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,3 +68,24 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True):
     at: int
     last_event: int | None = None
     accounts: int = 0
+
+
+class Crash(msgspec.Struct, frozen=True, kw_only=True):
+    """A scorer ended because its core raised on records `first` to `last` of a partition; `fault` names the type."""
+
+    topic: str
+    partition: int
+    first: int
+    last: int
+    fault: str
+    at: int
+
+
+class Quarantine(msgspec.Struct, frozen=True, kw_only=True):
+    """A record on which the core raised twice: it is dead from now on, in every replay, and nothing reads it."""
+
+    topic: str
+    partition: int
+    offset: int
+    fault: str
+    at: int

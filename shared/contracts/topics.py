@@ -19,6 +19,8 @@ ALERTS = "churn.alerts.v1"
 NOTICES = "churn.notices.v1"
 DEAD_LETTERS = "churn.dlq.v1"
 
+SCORER_GROUP = "churn-scorer"
+"""The consumer group of the scorers: its members own the partitions."""
 PARTITIONS = 12
 MAX_MESSAGE_BYTES = 1 << 20
 

@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -13,6 +14,7 @@ import pytest
 from aiokafka.structs import ConsumerRecord
 from redis.asyncio import Redis
 
+from services.scorer.fence import Exit
 from shared import clock
 from shared.contracts.context import Guard
 from shared.contracts.health import AccountHealth
@@ -128,6 +130,10 @@ async def test_losing_all_of_redis_brings_everything_back_and_says_nothing_new(s
     await redis.aclose()
 
 
+async def _expects(kafka: str, fate: str) -> bool:
+    return fate in (await expected(kafka)).counts
+
+
 async def _all_filled(redis: Redis) -> bool:
     return len(await HealthStore(redis).filled()) == PARTITIONS
 
@@ -209,6 +215,33 @@ async def test_no_crash_or_restart_changes_any_health_or_episode(scorer: ScorerP
     assert any(taken["source"] == "checkpoint" and taken["position"] for taken in scorer.logged("partition_taken"))
     published = {transition.id: transition for transition in await published_transitions(scorer.kafka)}
     assert published == {transition.id: transition for transition in wanted.transitions}
+
+
+async def test_a_record_that_crashes_the_core_is_set_aside_after_two_exits(scorer: ScorerProcess) -> None:
+    scorer.module = "tests.support.poisoned_scorer"
+    scorer.start_ready()
+    context = await last_context(scorer.kafka)
+    now = clock.now_ms()
+    await write(scorer.kafka, days_of_use(range(-20, 0), end=now, context=context))
+    poison = event("account-3", "login", at=now, number=0)
+    poison = replace(poison, value=(poison.value or b"").replace(b'"m-0"', b'"poison"'))
+    await write(scorer.kafka, [poison, *days_of_use(range(1), end=now, context=context)])
+
+    for _ in range(2):
+        assert await scorer.exit_code() == Exit.UNPLANNED
+        scorer.start()
+    await soon(lambda: _expects(scorer.kafka, "bug"))
+    wanted = await expected(scorer.kafka)
+    await wait_scored(scorer.redis, wanted.healths)
+
+    assert wanted.counts["bug"] == 1
+    letters = [record async for record in read_to_end(scorer.kafka, DEAD_LETTERS)]
+    assert {unseal(letter.value, key=bytes.fromhex(KEY)) for letter in letters} == {poison.value}
+    published = {transition.id for transition in await published_transitions(scorer.kafka)}
+    assert published == {transition.id for transition in wanted.transitions}
+    scorer.kill()
+    scorer.start_ready()
+    assert scorer.server.is_running(), "a replay passes over it"
 
 
 async def test_a_scorer_stopped_for_three_days_scores_as_if_it_had_run(scorer: ScorerProcess) -> None:

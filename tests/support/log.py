@@ -14,7 +14,7 @@ from services.scorer.core.batch import Batch
 from services.scorer.core.bundle import CompiledBundle, compile_bundle
 from services.scorer.core.known import Known
 from services.scorer.core.step import Outputs, Partition, step
-from shared.contracts.context import Guard, Import
+from shared.contracts.context import Guard, Import, Quarantine
 from shared.contracts.events import source_of, tick_record, type_of, wire_time
 from shared.contracts.health import AccountHealth
 from shared.contracts.partition import partition_of
@@ -41,7 +41,7 @@ class Log:
         self.records: list[Record] = []
         self.accounts: list[str | None] = []
         """Whose each record is; None for ticks and what can't be read: those go to every partition."""
-        self.contexts: dict[int, oracle.Bundle | Import | Guard] = {}
+        self.contexts: dict[int, oracle.Entry] = {}
         """The entries of the context topic that ticks name."""
 
     def __repr__(self) -> str:
@@ -189,7 +189,7 @@ class Configurations:
         )
 
 
-def _compiled(entry: oracle.Bundle | Import | Guard) -> CompiledBundle | Import | Guard:
+def _compiled(entry: oracle.Entry) -> CompiledBundle | Import | Guard | Quarantine:
     if isinstance(entry, oracle.Bundle):
         return compile_bundle(entry.version, {"scorecard": entry.scorecard, "rules": entry.rules})
     return entry

@@ -76,12 +76,13 @@ async def write(bootstrap: str, records: Iterable[Written]) -> None:
 
 @dataclass(kw_only=True)
 class ScorerProcess:
-    """`python -m services.scorer` against given servers."""
+    """`python -m services.scorer`, or a module that changes something in it, against given servers."""
 
     kafka: str
     redis: str
     folder: Path
     settings: Mapping[str, str] = field(default_factory=dict)
+    module: str = "services.scorer"
     port: int = 0
     _server: Server | None = None
 
@@ -96,7 +97,7 @@ class ScorerProcess:
             "CHURNWATCH_SCORER_CYCLE_S": "0.5",
             **self.settings,
         }
-        command = [sys.executable, "-m", "services.scorer"]
+        command = [sys.executable, "-m", self.module]
         self._server = Server(command, log=self.folder / "scorer.log", environment=environment)
 
     def start_ready(self) -> None:
@@ -110,6 +111,15 @@ class ScorerProcess:
 
     def kill(self) -> None:
         self.server.kill()
+
+    async def exit_code(self) -> int:
+        """Return the code with which the process ends by itself."""
+        await soon(self.has_ended, within_s=HEALTHY_AFTER_S)
+        self.server.kill()  # closes what we hold of it
+        return self.server.returncode or 0
+
+    async def has_ended(self) -> bool:
+        return not self.server.is_running()
 
     @property
     def server(self) -> Server:

@@ -11,7 +11,7 @@ from shared.contracts.alerts import Alert, AlertState, Command, CommandKind, Del
 from shared.contracts.risk import ENDS, Change, Severity, Transition
 
 FORGOTTEN_KEPT: Final = 64
-"""A replay of the scorer reaches back minutes; an account doesn't end this many episodes in them."""
+"""An account doesn't end this many episodes in one tick: what lies before its last tick is known by its time."""
 OPEN_STATES: Final = frozenset({AlertState.OPEN, AlertState.ACKNOWLEDGED})
 _END_STATE: Final = {
     Change.RESOLVED: AlertState.RESOLVED,
@@ -69,8 +69,9 @@ class Folded:
 def fold(alert: Alert | None, transition: Transition, *, position: Position) -> Folded:
     """Return the account's alert after a transition.
 
-    Idempotent: by position, and by episode and time for a transition that the scorer wrote again. An account has one
-    open alert; its id is the id of the episode that opened it, and it ends with its last reason.
+    Idempotent: by position, and by time and episode for a transition that the scorer wrote again, be it of months ago
+    after a rebuild of its state. An account has one open alert; its id is the id of the episode that opened it, and it
+    ends with its last reason.
     """
     if _contains(alert, position):
         return Folded(alert=alert, outcome=Outcome.REPEATED)
@@ -137,7 +138,13 @@ def _contains(alert: Alert | None, position: Position) -> bool:
 
 
 def _is_told(alert: Alert, transition: Transition) -> bool:
-    """Return whether the alert contains the transition, or a later one of the same episode."""
+    """Return whether the alert contains the transition, or a later one of the account.
+
+    The transitions of an account come tick by tick: one that is not later than the last one heard came before, unless
+    it is another one of that same tick.
+    """
+    if transition.at < alert.changed_at:
+        return True
     over = {*alert.forgotten, *(reason.episode for reason in alert.ended)}
     return transition.episode in over or any(
         reason.episode == transition.episode and transition.at <= reason.changed_at for reason in alert.reasons

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from services.scorer.core.days import DAY, HORIZON_DAYS, HOUR, NO_DAY, advance, held, latest, slots
 from services.scorer.core.decode import Code
-from services.scorer.core.table import NONE, Columns, Hashes, HashTable, Ints, Layout, Names
+from services.scorer.core.table import NONE, Columns, Hashes, Ints, Layout, Names, RowIndex
 from shared.contracts.partition import roll_ms
 
 USER_DAYS: Final = 32
@@ -103,10 +103,10 @@ class Activity:
         """Sources by number."""
         self.feature_names: list[str] = []
         """Key features by signal − FIRST_FEATURE."""
-        self.account_rows = HashTable()
-        self.signal_rows = HashTable()
-        self.user_rows = HashTable()
-        self.source_rows = HashTable()
+        self.account_rows = RowIndex(lambda rows: self.accounts["hash"][rows])
+        self.signal_rows = RowIndex(lambda rows: _pairs_in(self.signals, "signal", rows=rows))
+        self.user_rows = RowIndex(lambda rows: self.users["hash"][rows])
+        self.source_rows = RowIndex(lambda rows: _pairs_in(self.sources, "source", rows=rows))
 
     def find(self, hashes: Hashes, *, accounts: Sequence[str]) -> tuple[Ints, Hashes]:
         """Return the row of each account (−1 where it is unknown) and the hash it is, or would be, kept under.
@@ -278,9 +278,13 @@ class Activity:
         return links
 
 
-def pairs_of(accounts: Ints, *, signals: Ints) -> Hashes:
+def pairs_of(accounts: npt.NDArray[np.signedinteger[Any]], *, signals: npt.NDArray[np.signedinteger[Any]]) -> Hashes:
     """Return one hash for each (account row, signal), never 0; different pairs have different hashes."""
     return _mixed((accounts.astype(np.uint64) << np.uint64(24)) | (signals.astype(np.uint64) + np.uint64(1)))
+
+
+def _pairs_in(columns: Columns, name: str, *, rows: Ints) -> Hashes:
+    return pairs_of(columns["account"][rows], signals=columns[name][rows])
 
 
 def users_of(accounts: Ints, *, users: Hashes) -> Hashes:

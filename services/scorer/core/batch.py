@@ -1,7 +1,7 @@
 """Define what one fetch brought of one partition: the seam between Kafka's client and the scorer's core."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -28,15 +28,31 @@ class Batch:
     value_start: Ints
     value_length: Ints
     headers: Mapping[int, tuple[tuple[str, bytes], ...]] = field(default_factory=dict)
+    quarantined: frozenset[int] = frozenset()
+    """Rows that are dead unread: the core raised on them before."""
 
     def __len__(self) -> int:
         return len(self.offsets)
 
+    def head(self, rows: int) -> "Batch":
+        """Return the first rows; the buffer stays whole."""
+        columns = ("offsets", "timestamps", "key_start", "key_length", "value_start", "value_length")
+        cut = {name: getattr(self, name)[:rows] for name in columns}
+        return replace(self, **cut, quarantined=frozenset(row for row in self.quarantined if row < rows))
+
+    def without(self, offsets: frozenset[int]) -> "Batch":
+        """Return the batch with these offsets quarantined."""
+        rows = np.flatnonzero(np.isin(self.offsets, list(offsets))) if offsets else ()
+        return replace(self, quarantined=frozenset(map(int, rows))) if len(rows) else self
+
     def values(self) -> list[bytes | None]:
-        """Return every value in order, None where it is null."""
+        """Return every value in order, None where it is null or may not be read."""
         data = self.data
         spans = zip(self.value_start.tolist(), self.value_length.tolist(), strict=True)
-        return [data[start : start + length] if length >= 0 else None for start, length in spans]
+        values = [data[start : start + length] if length >= 0 else None for start, length in spans]
+        for row in self.quarantined:
+            values[row] = None
+        return values
 
     def key(self, row: int) -> bytes | None:
         """Return the key of one row, None where it is null."""

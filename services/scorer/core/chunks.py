@@ -10,6 +10,8 @@ A record is one kind byte, a CRC-32 (4 bytes, big-endian) of the rest, and Messa
 
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final, Literal
 
 import msgspec
@@ -19,14 +21,19 @@ from services.scorer.core.activity import FIRST_FEATURE, Activity, pairs_of
 from services.scorer.core.bundle import CompiledBundle, compile_bundle
 from services.scorer.core.imports import NO_JOB
 from services.scorer.core.rules import Episodes
+from services.scorer.core.seen import Segment
 from services.scorer.core.step import Partition
-from services.scorer.core.table import Columns, Ints
+from services.scorer.core.table import Columns, HashTable, Ints
 
-SCHEMA: Final = 2
+SCHEMA_READ: Final = 3
+SCHEMA_WRITTEN: Final = 2
+"""What we write is readable by every version that reads this schema. A schema is read one release before it is written,
+so that going back by one version loses nothing; fields a version doesn't know are passed over."""
 ACCOUNTS_A_CHUNK: Final = 512
 IDS_A_CHUNK: Final = 32_768
 MOST_BYTES: Final = 900_000
 """A longer chunk is split into several records."""
+REMEDY: Final = "stop the scorers and run `churnwatch rebuild`, which restores it from the event log"
 
 Kind = Literal["chunk", "marker"]
 _KINDS: Final[Mapping[bytes, Kind]] = {b"C": "chunk", b"M": "marker"}
@@ -37,6 +44,10 @@ class CheckpointError(Exception):
     """A checkpoint that can't be used; the message says why and what to do."""
 
 
+class UnfitError(CheckpointError):
+    """A whole checkpoint of another version or topology: no rebuild mends that."""
+
+
 class _Part(msgspec.Struct, frozen=True, kw_only=True):
     cycle: str
     number: int
@@ -45,7 +56,9 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
 
 
-class _Chunk(msgspec.Struct, frozen=True, kw_only=True):
+class Chunk(msgspec.Struct, frozen=True, kw_only=True):
+    """A range of accounts with all that evaluating them reads; columns are bytes of the layouts in `activity.py`."""
+
     schema: int
     upto: int
     first: int
@@ -63,7 +76,9 @@ class _Chunk(msgspec.Struct, frozen=True, kw_only=True):
     jobs: list[str] = []
 
 
-class _Ids(msgspec.Struct, frozen=True, kw_only=True, tag="ids"):
+class Ids(msgspec.Struct, frozen=True, kw_only=True, tag="ids"):
+    """Keyed hashes of ids seen, and the offset at which each came first."""
+
     keys: bytes
     offsets: bytes
 
@@ -81,7 +96,10 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
     clock: int | None
     pending: bool
     counts: dict[str, int]
-    hours: list[tuple[int, int]]
+    hours: list[tuple[int, int]] = []
+    """Arrival hours and the offset at which each began: what versions go by that know no segments."""
+    hour: int = -1
+    segments: list[Segment] = []
     bundle: bytes | None
     bundle_version: str | None
     rules: list[str]
@@ -108,7 +126,7 @@ class Cycle:
         self._number = 0
         bundle = state.bundle
         self._at_base = Marker(
-            schema=SCHEMA,
+            schema=SCHEMA_WRITTEN,
             cycle=self.id,
             base=self.base,
             chunks=0,
@@ -118,7 +136,9 @@ class Cycle:
             clock=state.clock,
             pending=state.pending,
             counts=dict(state.counts),
-            hours=list(state.seen.hours),
+            hours=_hours(state.seen.segments),
+            hour=state.seen.hour,
+            segments=list(state.seen.segments),
             bundle=bundle.source if bundle else None,
             bundle_version=bundle.version if bundle else None,
             rules=list(state.episodes.rules),
@@ -135,7 +155,7 @@ class Cycle:
             part = slice(self._ids_done, self._ids_done + IDS_A_CHUNK)
             self._ids_done += IDS_A_CHUNK
             keys, offsets = self._ids
-            body = msgspec.msgpack.encode(_Ids(keys=keys[part].tobytes(), offsets=offsets[part].tobytes()))
+            body = msgspec.msgpack.encode(Ids(keys=keys[part].tobytes(), offsets=offsets[part].tobytes()))
             return self._records(b"I" + body)
         if self._accounts_done >= max(self._accounts, state.accounts):
             return None
@@ -152,7 +172,7 @@ class Cycle:
             first_record=first_record,
             previous=previous,
         )
-        return _sealed(b"M", msgspec.msgpack.encode(marker))
+        return seal(marker)
 
     def _records(self, body: bytes) -> list[bytes]:
         pieces = [body[start : start + MOST_BYTES] for start in range(0, len(body), MOST_BYTES)]
@@ -179,17 +199,43 @@ def kind_of(value: bytes) -> Kind | None:
 def read_marker(value: bytes) -> Marker:
     """Read a marker; raises CheckpointError when it is damaged or of a newer schema."""
     marker = msgspec.msgpack.decode(_opened(value), type=Marker)
-    if marker.schema > SCHEMA:
-        raise CheckpointError(
-            f"the checkpoint has schema {marker.schema}, this version reads up to {SCHEMA}: run the newer version"
+    if marker.schema > SCHEMA_READ:
+        raise UnfitError(
+            f"the checkpoint has schema {marker.schema}, this version reads up to {SCHEMA_READ}: run the newer version"
         )
     return marker
 
 
-def restore(records: Iterable[bytes], *, partition: int, partitions: int, seed: int) -> Partition | None:
-    """Restore the state of the complete cycle with the highest base among `records`, in log order; None without one.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """What one complete cycle holds."""
 
-    Raises CheckpointError when a record is damaged, a chunk is missing, or the cycle is of another topology.
+    marker: Marker
+    chunks: list[Chunk]
+    ids: list[Ids]
+
+
+def is_damaged(value: bytes) -> bool:
+    """Say whether a record is of no known kind, or its checksum differs."""
+    return kind_of(value) is None or zlib.crc32(value[5:]) != int.from_bytes(value[1:5], "big")
+
+
+def cycle_of(value: bytes) -> str | None:
+    """Return the cycle a chunk's record belongs to; None for anything else and for what is damaged."""
+    if is_damaged(value) or kind_of(value) != "chunk":
+        return None
+    return msgspec.msgpack.decode(value[5:], type=_Part).cycle
+
+
+def seal(marker: Marker) -> bytes:
+    """Return a marker as a record."""
+    return _sealed(b"M", msgspec.msgpack.encode(marker))
+
+
+def contents_of(records: Iterable[bytes]) -> Contents | None:
+    """Read the complete cycle with the highest base among `records`, in log order; None without one.
+
+    Raises CheckpointError when a record is damaged or a chunk is missing.
     """
     parts: dict[str, dict[tuple[int, int], _Part]] = {}
     best: Marker | None = None
@@ -201,40 +247,68 @@ def restore(records: Iterable[bytes], *, partition: int, partitions: int, seed: 
             part = msgspec.msgpack.decode(_opened(value), type=_Part)
             parts.setdefault(part.cycle, {})[part.number, part.part] = part
         else:
-            raise CheckpointError("the checkpoint holds a record of no known kind: `churnwatch rebuild` restores it")
+            raise CheckpointError(f"the checkpoint holds a record of no known kind: {REMEDY}")
     if best is None:
         return None
-    if (best.partition, best.partitions) != (partition, partitions):
-        raise CheckpointError(
-            f"the checkpoint is of partition {best.partition} of {best.partitions}, not {partition} of {partitions}: "
-            "the number of partitions must not be changed in place"
+    bodies = list(_bodies(parts.get(best.cycle, {}), count=best.chunks))
+    return Contents(
+        marker=best,
+        chunks=[msgspec.msgpack.decode(body[1:], type=Chunk) for body in bodies if body[:1] == b"A"],
+        ids=[msgspec.msgpack.decode(body[1:], type=Ids) for body in bodies if body[:1] == b"I"],
+    )
+
+
+def restore(records: Iterable[bytes], *, partition: int, partitions: int, seed: int) -> Partition | None:
+    """Restore the state of the complete cycle with the highest base among `records`, in log order; None without one.
+
+    Raises CheckpointError when a record is damaged, a chunk is missing, or the cycle is of another topology.
+    """
+    found = contents_of(records)
+    if found is None:
+        return None
+    marker = found.marker
+    if (marker.partition, marker.partitions) != (partition, partitions):
+        raise UnfitError(
+            f"the checkpoint is of partition {marker.partition} of {marker.partitions}, not {partition} of"
+            f" {partitions}: the number of partitions must not be changed in place"
         )
-    return _restored(best, list(_bodies(parts.get(best.cycle, {}), count=best.chunks)), seed=seed)
+    return _restored(found, seed=seed)
 
 
-def _restored(marker: Marker, bodies: list[bytes], *, seed: int) -> Partition:
+def _restored(found: Contents, *, seed: int) -> Partition:
+    marker, chunks = found.marker, found.chunks
     state = Partition.empty(partition=marker.partition, partitions=marker.partitions, seed=seed)
     state.position, state.clock, state.pending = marker.base, marker.clock, marker.pending
     state.counts.update(marker.counts)
-    state.seen.hours = list(marker.hours)
     state.imports.restore(marker.imports)
     state.guards = frozenset(marker.guards)
     if marker.bundle is not None:
         state.bundle = _bundle(marker)
     for name in marker.features:
         state.activity.feature(name)
-    chunks = [msgspec.msgpack.decode(body[1:], type=_Chunk) for body in bodies if body[:1] == b"A"]
     rules = list(dict.fromkeys([*marker.rules, *(rule for chunk in chunks for rule in chunk.rules)]))
     state.episodes = Episodes(rules)
-    for body in bodies:
-        if body[:1] == b"I":
-            ids = msgspec.msgpack.decode(body[1:], type=_Ids)
-            state.seen.table.put(np.frombuffer(ids.keys, np.uint64), np.frombuffer(ids.offsets, np.int64))
+    for ids in found.ids:
+        state.seen.table.put(np.frombuffer(ids.keys, np.uint64), np.frombuffer(ids.offsets, np.int64))
+    state.seen.hour = max([marker.hour, *(hour for hour, _ in marker.hours)])
+    state.seen.segments = list(marker.segments) or _segments(marker, state.seen.table)
     for chunk in sorted(chunks, key=lambda chunk: chunk.first):
         _unpack(chunk, state)
     count = state.accounts
     state.next_due = int(state.activity.accounts["due"][:count].min()) if count else None
     return state
+
+
+def _hours(segments: list[Segment]) -> list[tuple[int, int]]:
+    return list({segment.hour: (segment.hour, segment.first) for segment in reversed(segments)}.values())[::-1]
+
+
+def _segments(marker: Marker, table: HashTable) -> list[Segment]:
+    """Return the segments that the checkpoint of a version without any amounts to."""
+    _, offsets = table.entries()
+    bounds = [*(offset for _, offset in marker.hours), marker.base]
+    counts = [int(((offsets >= start) & (offsets < end)).sum()) for start, end in pairwise(bounds)]
+    return [Segment(hour, offset, ids) for (hour, offset), ids in zip(marker.hours, counts, strict=True)]
 
 
 def _bundle(marker: Marker) -> CompiledBundle:
@@ -246,17 +320,17 @@ def _bodies(parts: Mapping[tuple[int, int], _Part], *, count: int) -> Iterator[b
         first = parts.get((number, 0))
         pieces = [parts.get((number, part)) for part in range(first.parts)] if first else [None]
         if None in pieces:
-            raise CheckpointError(f"chunk {number} of {count} is missing: `churnwatch rebuild` restores it from events")
+            raise CheckpointError(f"chunk {number} of {count} is missing: {REMEDY}")
         yield b"".join(piece.body for piece in pieces if piece)
 
 
-def _packed(state: Partition, rows: Ints) -> _Chunk:
+def _packed(state: Partition, rows: Ints) -> Chunk:
     activity, last = state.activity, int(rows[-1])
     signals = _linked(activity, activity.signals, head="first_signal", rows=rows)
     users = _linked(activity, activity.users, head="first_user", rows=rows)
     sources = _linked(activity, activity.sources, head="first_source", rows=rows)
-    return _Chunk(
-        schema=SCHEMA,
+    return Chunk(
+        schema=SCHEMA_WRITTEN,
         upto=state.position - 1,
         first=int(rows[0]),
         names=[activity.names.text(row) for row in rows.tolist()],
@@ -282,10 +356,10 @@ def _columns(columns: Columns, rows: Ints) -> dict[str, bytes]:
     return {name: columns[name][rows].tobytes() for name in columns.spec if name not in _DERIVED}
 
 
-def _unpack(chunk: _Chunk, state: Partition) -> None:
+def _unpack(chunk: Chunk, state: Partition) -> None:
     activity, accounts = state.activity, state.activity.accounts
     if chunk.first != accounts.count:
-        raise CheckpointError(f"accounts from {accounts.count} are missing: `churnwatch rebuild` restores them")
+        raise CheckpointError(f"accounts from {accounts.count} are missing: {REMEDY}")
     rows = accounts.add(len(chunk.names))
     state.episodes.columns.add(len(rows))
     activity.names.append(chunk.names)
@@ -306,7 +380,7 @@ def _unpack(chunk: _Chunk, state: Partition) -> None:
         state.facts.mirror(row, activity=activity)
 
 
-def _unpack_signals(chunk: _Chunk, activity: Activity) -> None:
+def _unpack_signals(chunk: Chunk, activity: Activity) -> None:
     signals = activity.signals
     rows = signals.add(len(chunk.signals["account"]) // signals["account"].itemsize)
     _fill(signals, chunk.signals, rows)
@@ -317,7 +391,7 @@ def _unpack_signals(chunk: _Chunk, activity: Activity) -> None:
     activity.signal_rows.put(pairs_of(account, signals=signal), rows)
 
 
-def _unpack_users(chunk: _Chunk, activity: Activity) -> None:
+def _unpack_users(chunk: Chunk, activity: Activity) -> None:
     users = activity.users
     rows = users.add(len(chunk.users["account"]) // users["account"].itemsize)
     _fill(users, chunk.users, rows)
@@ -325,7 +399,7 @@ def _unpack_users(chunk: _Chunk, activity: Activity) -> None:
     activity.user_rows.put(users["hash"][rows], rows)
 
 
-def _unpack_sources(chunk: _Chunk, activity: Activity) -> None:
+def _unpack_sources(chunk: Chunk, activity: Activity) -> None:
     sources = activity.sources
     rows = sources.add(len(chunk.sources["account"]) // sources["account"].itemsize)
     _fill(sources, chunk.sources, rows)
@@ -336,7 +410,7 @@ def _unpack_sources(chunk: _Chunk, activity: Activity) -> None:
     activity.source_rows.put(pairs_of(account, signals=source), rows)
 
 
-def _unpack_episodes(chunk: _Chunk, state: Partition, rows: Ints) -> None:
+def _unpack_episodes(chunk: Chunk, state: Partition, rows: Ints) -> None:
     episodes = state.episodes
     packed = Episodes(chunk.rules)
     packed.columns.add(len(rows))
@@ -361,5 +435,5 @@ def _sealed(kind: bytes, body: bytes) -> bytes:
 def _opened(value: bytes) -> bytes:
     body = value[5:]
     if zlib.crc32(body) != int.from_bytes(value[1:5], "big"):
-        raise CheckpointError("a checkpoint record is damaged (its checksum differs): `churnwatch rebuild` restores it")
+        raise CheckpointError(f"a checkpoint record is damaged (its checksum differs): {REMEDY}")
     return body

@@ -1,6 +1,6 @@
 """Turn the values of a batch into columns; what can't be read becomes a fate, never an exception."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Annotated, Final
@@ -26,6 +26,7 @@ class Reason(StrEnum):
     WRONG_PARTITION = "wrong_partition"
     IN_FUTURE = "in_future"
     TOO_LATE = "too_late"
+    BUG = "bug"
 
 
 class Code(IntEnum):
@@ -123,10 +124,10 @@ _read_envelope: Final = msgspec.json.Decoder(Envelope).decode
 _read_fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
-def decode(values: Sequence[bytes | None], *, seed: int) -> Decoded:
+def decode(values: Sequence[bytes | None], *, seed: int, quarantined: Collection[int] = ()) -> Decoded:
     """Read the values of a batch (docs/scoring.md §1, the checks that need one record alone).
 
-    `seed` keys the hashes of ids, accounts and users.
+    `seed` keys the hashes of ids, accounts and users; rows that are `quarantined` come without a value.
     """
     envelopes, codes, careful = _read_all(values)
     decoded = Decoded(
@@ -146,6 +147,8 @@ def decode(values: Sequence[bytes | None], *, seed: int) -> Decoded:
     _refuse(decoded, rowless, detail="importjob stands without importrow")
     bad_times = np.flatnonzero((decoded.at == NONE) & (decoded.code != Code.DEAD)).tolist()
     _refuse(decoded, bad_times, detail="time is not RFC 3339 with an offset")
+    for row in quarantined:
+        decoded.dead[row] = (Reason.BUG, "the scorer failed on it twice: see the context topic")
     return decoded
 
 

@@ -98,6 +98,11 @@ class Partition:
         """How many accounts are known."""
         return self.activity.accounts.count
 
+    @property
+    def horizon_hours(self) -> int:
+        """For how many hours an id is remembered at present."""
+        return self.seen.horizon_hours
+
     def fed_by(self, source: str) -> int:
         """Return how many accounts a source feeds."""
         return int(self.activity.fed_by(source).sum())
@@ -107,10 +112,8 @@ def step(state: Partition, batch: Batch, *, known_at: KnownAt) -> Outputs:
     """Apply a batch to the state and return what it leads to. Records before `state.position` are passed over."""
     first = int(np.searchsorted(batch.offsets, state.position))
     outputs = Outputs(first=first, fates=np.zeros(len(batch) - first, np.int8))
-    decoded = decode(batch.values(), seed=state.seed)
-    hours = np.concatenate(
-        [np.zeros(first, np.int64), state.seen.arrive(batch.offsets[first:], batch.timestamps[first:])]
-    )
+    decoded = decode(batch.values(), seed=state.seed, quarantined=batch.quarantined)
+    hours = np.concatenate([np.zeros(first, np.int64), state.seen.arrive(batch.timestamps[first:])])
     ticks = np.flatnonzero(decoded.code == Code.TICK)
     for tick in [*ticks[ticks >= first].tolist(), len(batch)]:
         _fold(state, batch, decoded, rows=np.arange(first, tick), hours=hours, outputs=outputs)

@@ -1,6 +1,6 @@
 """Hold state as arrays: growing columns, growing text, and the one open-addressing hash table over them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -12,6 +12,8 @@ Column = npt.NDArray[Any]
 Layout = Mapping[str, tuple[type[np.generic], int | None, int]]
 """Dtype, width (None: scalar) and first value of each column."""
 
+GROWTH: Final = 8
+"""Columns grow by an eighth: memory counts for more here than the copying."""
 NONE: Final = np.iinfo(np.int64).min
 """The value of an int64 column where nothing is known."""
 
@@ -72,6 +74,51 @@ class HashTable:
         self.put(keys, values)
 
 
+class RowIndex:
+    """Find rows by a non-zero 64-bit hash that can be told from their columns: 4 bytes a slot, at most half full.
+
+    `hashes_of` returns the hashes of rows; those of rows put here must not change, and are all different.
+    """
+
+    def __init__(self, hashes_of: Callable[[Ints], Hashes]) -> None:
+        self.slots: npt.NDArray[np.int32] = np.full(64, -1, np.int32)
+        self.count = 0
+        self._hashes_of = hashes_of
+
+    def find(self, hashes: Hashes) -> Ints:
+        """Return the row of each hash, −1 where it is absent."""
+        found = np.full(len(hashes), -1, np.int64)
+        mask = np.uint64(len(self.slots) - 1)
+        asked, slots = np.arange(len(hashes)), hashes & mask
+        while asked.size:
+            rows = self.slots[slots].astype(np.int64)
+            used = rows >= 0
+            asked, slots, rows = asked[used], slots[used], rows[used]
+            hit = self._hashes_of(rows) == hashes[asked]
+            found[asked[hit]] = rows[hit]
+            asked, slots = asked[~hit], (slots[~hit] + np.uint64(1)) & mask
+        return found
+
+    def put(self, hashes: Hashes, rows: Ints) -> None:
+        """Add rows that are not there yet, under distinct hashes. Grows before it is half full."""
+        if 2 * (self.count + len(rows)) > len(self.slots):
+            there = self.slots[self.slots >= 0].astype(np.int64)
+            size = 1 << (2 * (self.count + len(rows))).bit_length()
+            self.slots = np.full(size, -1, np.int32)
+            self._fill(self._hashes_of(there), there)
+        self._fill(hashes, rows)
+        self.count += len(rows)
+
+    def _fill(self, hashes: Hashes, rows: Ints) -> None:
+        mask = np.uint64(len(self.slots) - 1)
+        left, slots = np.arange(len(rows)), hashes & mask
+        while left.size:
+            free = self.slots[slots] < 0
+            self.slots[slots[free]] = rows[left[free]]
+            placed = self.slots[slots] == rows[left]
+            left, slots = left[~placed], (slots[~placed] + np.uint64(1)) & mask
+
+
 class Columns:
     """Rows of a fixed layout, one growing array a column."""
 
@@ -93,7 +140,7 @@ class Columns:
         for name, (dtype, width, first) in self.spec.items():
             old = self._arrays[name]
             if len(old) < self.count:
-                capacity = max(2 * len(old), self.count)
+                capacity = max(len(old) + len(old) // GROWTH, self.count)
                 new = np.full(capacity if width is None else (capacity, width), first, dtype)
                 new[:start] = old[:start]
                 self._arrays[name] = new
@@ -153,6 +200,6 @@ class Names:
 def _room(array: Column, size: int) -> Column:
     if len(array) >= size:
         return array
-    grown = np.zeros(max(2 * len(array), size), array.dtype)
+    grown = np.zeros(max(len(array) + len(array) // GROWTH, size), array.dtype)
     grown[: len(array)] = array
     return grown

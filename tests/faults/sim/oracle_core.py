@@ -99,7 +99,7 @@ class Step:
 class Value:
     """What is remembered of an account, and its health as last published."""
 
-    account: oracle._Account
+    account: oracle.Account
     row: HealthRow | None
 
 
@@ -121,6 +121,7 @@ class OracleState:
     lapsed = 0
     running: tuple[tuple[str, int], ...] = ()
     next_due: int | None = None
+    horizon_hours = 24
 
     def __init__(self, partition: int, node: Node, *, position: int, counts: Counter[str]) -> None:
         self.partition = partition
@@ -265,7 +266,7 @@ class OracleCore:
         identity, known = (event.source, event.id), node.seen.get((event.source, event.id))
         log = self._log(node, partition, record)
         if known is not None and not self.is_replay(known, record.offset):
-            log.seen[identity] = known[1]
+            log.seen.remember(identity, hour=known[1])
         if before is not None:
             log.accounts[event.account] = copy.deepcopy(self._values[before.value].account)
         fate = oracle._fate(log, record)
@@ -337,9 +338,9 @@ class OracleCore:
         self._judgements[key] = judged
         return judged
 
-    def _log(self, node: Node, partition: int, record: Record) -> oracle._Log:
+    def _log(self, node: Node, partition: int, record: Record) -> oracle.Log:
         whole = node.whole
-        return oracle._Log(
+        return oracle.Log(
             partition=partition,
             partitions=self.partitions,
             generation=1,
@@ -384,7 +385,7 @@ def replaced(accounts: tuple[Account, ...], account: Account) -> tuple[Account, 
     return tuple(account if one.name == account.name else one for one in accounts)
 
 
-def whole_of(log: oracle._Log, *, pending: bool) -> Whole:
+def whole_of(log: oracle.Log, *, pending: bool) -> Whole:
     """Return what a log says of the partition as a whole."""
     return Whole(
         log.clock,

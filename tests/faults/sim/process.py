@@ -332,6 +332,12 @@ class Contexts:
     async def reach(self, offset: int) -> None:
         """Everything is there."""
 
+    def quarantined(self, topic: str, partition: int) -> tuple[()]:  # noqa: ARG002  nothing raises here
+        return ()
+
+    def crashes(self, topic: str, partition: int) -> tuple[()]:  # noqa: ARG002
+        return ()
+
 
 class Events:
     """Where the logs begin and end (as `EventLog`)."""

@@ -7,7 +7,7 @@ import pytest
 
 from lab.live import Live
 from lab.oracle import Result, run
-from lab.verify import Difference, compared
+from lab.verify import WHOLE, Difference, Since, compared
 from shared.contracts.health import AccountHealth
 from tests.support.histories import bundles
 from tests.support.log import DAY, HOUR, START, Log
@@ -26,12 +26,16 @@ def truth() -> Result:
 
 
 def found(
-    truth: Result, *, healths: dict[str, AccountHealth] | None = None, live: Live | None = None
+    truth: Result,
+    *,
+    healths: dict[str, AccountHealth] | None = None,
+    live: Live | None = None,
+    since: Since = WHOLE,
 ) -> list[Difference]:
     held = truth.healths if healths is None else healths
     upto = max(health.offset for health in held.values())
     said = live or Live(transitions=truth.transitions, scores=truth.scores)
-    return compared(truth, partition=0, upto=upto, healths=held, live=said)
+    return compared(truth, partition=0, upto=upto, healths=held, live=said, since=since)
 
 
 def test_a_system_that_says_what_the_log_says_differs_nowhere(truth: Result) -> None:
@@ -66,3 +70,27 @@ def test_a_lost_transition_and_a_changed_score_are_named_with_the_first_tick(tru
         ("beta", "a score", first),
         ("acme", "a transition", truth.transitions[0].at),
     ]
+
+
+def test_from_a_snapshot_on_only_what_follows_it_is_compared(truth: Result) -> None:
+    # the snapshot:  base b ..... acme stands at a, beta at b − 1
+    evaluations = truth.evaluations[20:]
+    base, stands = evaluations[0].offset, evaluations[5].offset
+    later = Result(evaluations=[replace(one) for one in evaluations])
+    for number, evaluation in enumerate(later.evaluations):
+        if number <= 5:
+            evaluation.healths = {"beta": evaluation.healths["beta"]}
+            evaluation.scores = [score for score in evaluation.scores if score.account == "beta"]
+    later.healths = truth.healths
+    live = Live(transitions=truth.transitions, scores=truth.scores)
+    since = Since(base=base, standing={"acme": stands, "quiet": 90})
+    assert found(later, live=live, since=since) == []
+    assert found(later, live=live, since=Since(base=base)) != []
+
+    quiet = msgspec.structs.replace(truth.healths["beta"], account="quiet", offset=90)
+    healths = {**truth.healths, "quiet": quiet}
+    assert found(later, healths=healths, live=live, since=since) == []
+    risen = {**healths, "quiet": msgspec.structs.replace(quiet, offset=91)}
+    assert [d.account for d in found(later, healths=risen, live=live, since=since)] == ["quiet"]
+    lost = Live(transitions=[], scores=truth.scores)
+    assert [d.what for d in found(later, live=lost, since=since)] == ["a transition"]

@@ -6,6 +6,7 @@ from functools import partial
 
 from services.scorer.checkpoint import NO_CYCLE, Budget, Cycles, Loaded, Records, first_of_last_cycle, load
 from services.scorer.core import chunks
+from services.scorer.core.cycles import checkpoint_of
 from services.scorer.core.decode import hashes_of
 from services.scorer.core.step import Partition
 from services.scorer.cores import Columnar
@@ -175,6 +176,9 @@ async def test_a_marker_whose_chunks_are_partly_before_what_is_read_is_passed_ov
 
     assert loaded.state is not None
     assert (loaded.state.accounts, loaded.first) == (3, first[other.id])
+    contents = checkpoint_of(list(log.records.items()))
+    assert contents is not None
+    assert contents.marker.cycle == other.id
 
 
 async def test_the_budget_spreads_bytes_over_time() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -70,3 +70,25 @@ async def test_work_without_progress_ends_the_process(what: str, limit_s: float,
     ended = Ended()
     await run_for(fence(ended, **{what: time.monotonic() - limit_s - 1}), 0.1)
     assert set(ended.codes) == {code}
+
+
+async def test_a_request_queued_before_a_long_pause_never_leaves() -> None:
+    class Wire:
+        """A client that writes requests."""
+
+        def __init__(self) -> None:
+            self.written: list[str] = []
+
+        def send(self, request: str) -> None:
+            self.written.append(request)
+
+    def end(code: Exit, **_fields: object) -> NoReturn:
+        raise SystemExit(code)
+
+    wire, watched = Wire(), Fence(stall_s=0.5, oldest_unacked=lambda: None, oldest_recovery=lambda: None, end=end)
+    watched.enclose(wire)
+    wire.send("in time")
+    watched._last_beat -= 1
+    with pytest.raises(SystemExit) as ended:
+        wire.send("too late")
+    assert (ended.value.code, wire.written) == (Exit.STALLED_LOOP, ["in time"])

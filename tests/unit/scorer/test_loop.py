@@ -13,8 +13,9 @@ from services.scorer.core.known import Known
 from services.scorer.core.step import Outputs, Partition
 from services.scorer.fence import Exit
 from services.scorer.guard import Patience, Watch
-from services.scorer.loop import Loop
+from services.scorer.loop import IDLE_LOOKS, Loop
 from services.scorer.recent import Recents
+from shared.contracts.context import Crash, Quarantine
 from tests.support.fake_core import FakeCore, as_any, batch, fake_step
 
 
@@ -38,6 +39,7 @@ class World:
         self.fault: Exception | None = None
         self.checkpoint_end = 0
         self.loads = 0
+        self.told: list[Crash] = []
         self.log_begin = 0
 
     # KafkaOutputs
@@ -84,6 +86,15 @@ class World:
     def known_at(self, offset: int, partition: int) -> Known:  # noqa: ARG002  the real one's names
         """Know of nothing."""
         return Known()
+
+    def quarantined(self, topic: str, partition: int) -> list[Quarantine]:  # noqa: ARG002  the real one's names
+        return []
+
+    def crashes(self, topic: str, partition: int) -> list[Crash]:  # noqa: ARG002  likewise
+        return []
+
+    async def tell(self, entry: Crash) -> None:
+        self.told.append(entry)
 
     def end_process(self, code: Exit, **fields: object) -> None:
         self.ended.append((code, str(fields.get("fault"))))
@@ -234,6 +245,34 @@ async def test_a_fold_that_raises_is_not_acknowledged() -> None:
         as_any(loop.core).step = broken
         await loop.take(0)
         with pytest.raises(ZeroDivisionError):
-            await process(loop, world, batch(0, b"x"))
+            await process(loop, world, batch(0, b"x", b"y"))
+        assert [(crash.first, crash.last, crash.fault) for crash in world.told] == [(0, 1, "ZeroDivisionError")]
         as_any(loop.core).step = fake_step
-        assert world.acknowledged == []
+        await process(loop, world, batch(0, b"x", b"y"))
+        await settled()
+        assert (world.sent, world.acknowledged) == ([], []), "nothing of a half-changed state may leave"
+
+
+async def test_a_partition_that_stands_still_before_unread_events_ends_the_process() -> None:
+    world = World()
+    async with looping(world) as loop:
+        await loop.take(0)
+        for end in range(1, IDLE_LOOKS):
+            loop.report_lag({0: end})
+        assert world.ended == []
+        await process(loop, world, batch(0, b"x"))
+        loop.report_lag({0: 500})
+        for _ in range(IDLE_LOOKS - 1):
+            loop.report_lag({0: 500})
+        assert world.ended == []
+        loop.report_lag({0: 500})
+        assert [code for code, _ in world.ended] == [Exit.NO_PROGRESS]
+
+
+async def test_a_partition_with_nothing_to_read_may_stand_still() -> None:
+    world = World()
+    async with looping(world) as loop:
+        await loop.take(0)
+        for _ in range(3 * IDLE_LOOKS):
+            loop.report_lag({0: 0})
+        assert world.ended == []

@@ -1,7 +1,9 @@
 """Ids seen: a retry within the horizon is a duplicate, a replay of the same offset is not."""
 
 import numpy as np
+import pytest
 
+from services.scorer.core import seen as seen_module
 from services.scorer.core.days import HOUR
 from services.scorer.core.seen import Seen
 
@@ -9,7 +11,7 @@ from services.scorer.core.seen import Seen
 def feed(seen: Seen, *records: tuple[int, int, int]) -> list[bool]:
     """Let (offset, hour, id) arrive and return which are duplicates."""
     offsets, hours, ids = (np.array(column) for column in zip(*records, strict=True))
-    arrived = seen.arrive(offsets, hours * HOUR)
+    arrived = seen.arrive(hours * HOUR)
     found: list[bool] = seen.duplicates(ids.astype(np.uint64), offsets=offsets, hours=arrived).tolist()
     return found
 
@@ -45,3 +47,21 @@ def test_forgetting_keeps_what_can_still_be_repeated() -> None:
     seen.forget()
     assert seen.table.count == 2
     assert feed(seen, (3, 30, 8), (4, 30, 9), (5, 30, 7)) == [True, True, False]
+
+
+def test_memory_that_ends_forgets_the_oldest_segments_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    # segments of two ids, six at most:   [7 8][9 10][11 12] + 13 -> [9 10][11 12][13
+    monkeypatch.setattr(seen_module, "SEGMENT_IDS", 2)
+    monkeypatch.setattr(seen_module, "MOST_IDS", 6)
+    seen = Seen()
+    feed(seen, *((offset, 1, offset + 7) for offset in range(6)))
+    assert seen.horizon_hours == 0
+    assert feed(seen, (6, 1, 7)) == [True]
+    assert feed(seen, (7, 1, 13), (8, 1, 7), (9, 1, 9)) == [False, False, True]
+    assert feed(seen, (10, 1, 14), (11, 1, 9)) == [False, False]
+
+
+def test_the_horizon_is_a_day_while_there_is_memory() -> None:
+    seen = Seen()
+    feed(seen, (0, 1, 7), (1, 30, 8))
+    assert seen.horizon_hours == 24

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from services.scorer.core.activity import Activity
-from services.scorer.core.table import NONE, Columns, HashTable, Names
+from services.scorer.core.table import NONE, Columns, HashTable, Names, RowIndex
 
 
 @pytest.mark.timeout(20)
@@ -58,3 +58,23 @@ def test_two_accounts_with_one_hash_stay_two_accounts() -> None:
     assert hashes[1] != 42
     activity.add_accounts(["beta"], hashes=hashes[1:2])
     assert activity.find(same, accounts=accounts)[0].tolist() == [0, 1, 0]
+
+
+def test_rows_are_found_by_what_their_columns_say_while_the_index_grows() -> None:
+    rng = np.random.default_rng(5)
+    hashes = np.unique(rng.integers(1, 2**63, 5000).astype(np.uint64))
+    rng.shuffle(hashes)
+    index = RowIndex(lambda rows: hashes[rows])
+    for start in range(0, len(hashes), 700):
+        rows = np.arange(start, min(start + 700, len(hashes)))
+        assert (index.find(hashes[rows]) == -1).all()
+        index.put(hashes[rows], rows)
+        assert (index.find(hashes[: rows[-1] + 1]) == np.arange(rows[-1] + 1)).all()
+        assert 2 * index.count <= len(index.slots)
+
+
+def test_rows_with_one_slot_are_told_apart() -> None:
+    hashes = np.array([64, 128, 192, 1 << 32], np.uint64)  # all in slot 0 of 64
+    index = RowIndex(lambda rows: hashes[rows])
+    index.put(hashes[:3], np.arange(3))
+    assert index.find(hashes).tolist() == [0, 1, 2, -1]
