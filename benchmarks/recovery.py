@@ -114,7 +114,9 @@ class Run:
                 for cycle in range(2):
                     size += await _write_cycle(client, chunks.begin(state, writer=str(cycle)), state)
         async with Redis.from_url(self._redis) as redis:
-            await HealthStore(redis).mark_filled(GENERATION, range(PARTITIONS))
+            store = HealthStore(redis)
+            for partition in range(PARTITIONS):
+                await store.end_fill(GENERATION, partition, fill=await store.begin_fill(partition))
         return size // 2
 
     async def _recovery(self, names: Sequence[Sequence[str]]) -> Mapping[str, float]:

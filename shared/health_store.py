@@ -9,6 +9,7 @@
     churn:by:arr                  zset   account, by ARR, largest first
     churn:by:name                 zset   name, NUL, account: in alphabetical order
     churn:by:{band,owner,segment}:<value>    zset   account, by health
+    churn:filling                 hash   partition -> the fill under way, by a random name
     churn:filled                  hash   partition -> generation, once all its accounts are written
 
 One script writes many accounts; positions are compared as decimal strings, so that a stale writer changes nothing.
@@ -17,10 +18,11 @@ The keys are not spread for Redis Cluster.
 
 import base64
 import binascii
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+import uuid
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import Any, Final, NamedTuple, cast
+from typing import Final, NamedTuple, cast
 
 import msgspec
 from redis.asyncio import Redis
@@ -143,6 +145,14 @@ for n = math.max(1, #points - ARGV[1] + 1), #points do redis.call('RPUSH', KEYS[
 """
 
 
+_END_FILL: Final = """
+if redis.call('HGET', 'churn:filling', ARGV[1]) ~= ARGV[3] then return 0 end
+redis.call('HDEL', 'churn:filling', ARGV[1])
+redis.call('HSET', 'churn:filled', ARGV[1], ARGV[2])
+return 1
+"""
+
+
 class Written(IntEnum):
     """What became of one account in a write."""
 
@@ -226,6 +236,7 @@ class HealthStore:
         self._write = redis.register_script(_WRITE)
         self._page = redis.register_script(_PAGE)
         self._put_history = redis.register_script(_PUT_HISTORY)
+        self._end_fill = redis.register_script(_END_FILL)
 
     async def write(self, generation: int, offset: int, rows: Sequence[HealthRow]) -> list[int]:
         """Write accounts of one partition as of one tick; return one `Written` number a row, in order.
@@ -278,11 +289,19 @@ class HealthStore:
         raw = await cast("Awaitable[dict[bytes, bytes]]", self._redis.hgetall("churn:filled"))
         return {int(partition): int(generation) for partition, generation in raw.items()}
 
-    async def mark_filled(self, generation: int, partitions: Iterable[int]) -> None:
-        """Say that every account of these partitions is in Redis; their absence from `filled` asks for a rewrite."""
-        marks: Mapping[Any, Any] = {str(partition): str(generation) for partition in partitions}
-        if marks:
-            await self._redis.hset("churn:filled", mapping=dict(marks))
+    async def begin_fill(self, partition: int) -> str:
+        """Note that every account of a partition is about to be written, and return the fill's name for `end_fill`."""
+        fill = uuid.uuid4().hex
+        await cast("Awaitable[int]", self._redis.hset("churn:filling", str(partition), fill))
+        return fill
+
+    async def end_fill(self, generation: int, partition: int, *, fill: str) -> bool:
+        """Say that every account of a partition is in Redis; False when Redis was emptied since the fill began.
+
+        Another fill that began since makes it False too. Until it is True, `filled` asks for a rewrite.
+        """
+        args = (str(partition), str(generation), fill)
+        return bool(await self._end_fill(keys=(), args=args))
 
     async def _keys(self, where: Filter, sort: Sort) -> Sequence[str]:
         filters = where.keys()

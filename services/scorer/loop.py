@@ -213,10 +213,15 @@ class Loop(Generic[S]):
         for partition, owned in list(self._owned.items()):
             if filled.get(partition) == GENERATION:
                 continue
-            if await self._write_all(owned):
-                await self.bring_back(partition)
-                await self.store.mark_filled(GENERATION, [partition])
+            fill = await self.store.begin_fill(partition)
+            if not await self._write_all(owned):
+                continue
+            await self.bring_back(partition)
+            self.fence.check()
+            if await self.store.end_fill(GENERATION, partition, fill=fill):
                 log.info("redis_filled", partition=partition, accounts=owned.state.accounts)
+            else:
+                log.warning("redis_lost_while_filled", partition=partition)
 
     async def guard(self, ends: Mapping[int, int]) -> None:
         """Say which sources fell silent or came back; `ends` are the log ends of our partitions now.

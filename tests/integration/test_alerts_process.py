@@ -143,7 +143,8 @@ async def _check_api(client: httpx.AsyncClient, redis_url: str, *, reader: str, 
     async with Redis.from_url(redis_url) as redis:
         store = HealthStore(redis)
         await store.write(1, 1, [_row()])
-        await store.mark_filled(1, [partition_of(b"nobody", partitions=PARTITIONS)])
+        partition = partition_of(b"nobody", partitions=PARTITIONS)
+        await store.end_fill(1, partition, fill=await store.begin_fill(partition))
     detail = (await client.get("/v1/accounts/acme", headers=read)).json()
     assert (detail["health"], detail["alert"], len(detail["history"])) == (41_200, alert, 1)
     missing = await client.get("/v1/accounts/nobody", headers=read)

@@ -172,10 +172,27 @@ async def test_odd_names_stay_apart(store: HealthStore) -> None:
 
 async def test_an_emptied_redis_is_seen_and_filled_again(store: HealthStore, redis_url: str) -> None:
     await store.write(1, 1, [row("acme")])
-    await store.mark_filled(7, [0, 3])
+    for partition in (0, 3):
+        assert await store.end_fill(7, partition, fill=await store.begin_fill(partition))
     assert await store.filled() == {0: 7, 3: 7}
     async with Redis.from_url(redis_url) as redis:
         await redis.flushall()
         await redis.script_flush()
     assert await store.filled() == {}
     assert await store.write(1, 1, [row("acme")]) == [Written.WRITTEN]
+
+
+async def test_a_fill_during_which_redis_was_emptied_does_not_count(store: HealthStore, redis_url: str) -> None:
+    fill = await store.begin_fill(3)
+    await store.write(1, 1, [row("acme")])
+    async with Redis.from_url(redis_url) as redis:
+        await redis.flushall()
+    assert not await store.end_fill(7, 3, fill=fill)
+    assert await store.filled() == {}
+
+
+async def test_of_two_fills_only_the_one_that_began_last_counts(store: HealthStore) -> None:
+    first, last = await store.begin_fill(3), await store.begin_fill(3)
+    assert not await store.end_fill(7, 3, fill=first)
+    assert await store.end_fill(7, 3, fill=last)
+    assert await store.filled() == {3: 7}

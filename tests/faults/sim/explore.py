@@ -208,8 +208,7 @@ class Explorer:
                 return
             process = self.process(self.new())
             run_effects(process, number)
-            process.world.redis.clear()
-            process.world.filled.clear()
+            process.world.lose_redis()
             worlds = [process.world.copy()]
             run_effects(process, 1000, worlds)
             self.judge("redis lost", f"lost {number}", process)

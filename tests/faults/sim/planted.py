@@ -102,7 +102,8 @@ class ForgetfulLoop(Loop[Any]):
     """Does not look whether Redis has lost anything."""
 
     async def refill(self) -> None:
-        await self.store.mark_filled(1, list(self._owned))
+        for partition in self._owned:
+            await self.store.end_fill(1, partition, fill=await self.store.begin_fill(partition))
 
 
 class CarelessRedis(Loop[Any]):
@@ -240,6 +241,12 @@ def plain_set(store: Store, account: str, row: Payload) -> int:
     return 1
 
 
+def mark_anyway(store: Store, generation: int, partition: int, *, fill: str) -> bool:  # noqa: ARG001
+    """Mark a partition as written although Redis was lost meanwhile."""
+    store._world.filled[partition] = generation
+    return True
+
+
 async def send_and_hope(outputs: KafkaOutputs, batch: Batch, given: Outputs) -> None:
     """Go on when Kafka refuses."""
     with suppress(Exception):
@@ -303,6 +310,9 @@ PLANTED: Mapping[str, Bug] = {
     "Redis written without compare-and-set": Bug(put=[(Store, "put", plain_set)], families=("zombies",)),
     "Redis not filled again after it was lost": Bug(
         put=[(process_module, "Loop", ForgetfulLoop)], families=("redis_losses",)
+    ),
+    "Redis lost while it was filled, and marked as full": Bug(
+        put=[(Store, "mark", mark_anyway)], families=("redis_losses",)
     ),
     "random episode id": Bug(core=RandomId),
     "an exception of a send swallowed": Bug(put=[(KafkaOutputs, "send", send_and_hope)], families=("failed_sends",)),

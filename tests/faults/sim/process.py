@@ -480,18 +480,14 @@ class Store:
     def __init__(self, process: Process) -> None:
         self._process = process
         self._world = process.world
+        self._fills = itertools.count()
 
     async def write(self, generation: int, offset: int, rows: Sequence[HealthRow]) -> list[int]:
         if self._process.redis_is_down:
             await asyncio.sleep(self._process.pace.redis_s)
             raise RedisConnectionError("planned")
         told = self._process.clock.create_future()
-        self._process.land(
-            "redis",
-            self._process.pace.redis_s,
-            lambda: [self._put(row.account, (generation, offset, row.payload)) for row in rows],
-            told,
-        )
+        self._land("redis", lambda: [self._put(row.account, (generation, offset, row.payload)) for row in rows], told)
         return cast("list[int]", await told)
 
     def _put(self, account: str, row: tuple[int, int, bytes]) -> int:
@@ -518,8 +514,24 @@ class Store:
         await asyncio.sleep(self._process.pace.redis_s)
         return dict(self._world.filled)
 
-    async def mark_filled(self, generation: int, partitions: Sequence[int]) -> None:
+    async def begin_fill(self, partition: int) -> str:
         told = self._process.clock.create_future()
-        marks = dict.fromkeys(partitions, generation)
-        self._process.land("filled", self._process.pace.redis_s, lambda: self._world.filled.update(marks), told)
+        fill = f"{self._process.number}-{next(self._fills)}"
+        self._land("filling", lambda: self._world.filling.update({partition: fill}), told)
         await told
+        return fill
+
+    async def end_fill(self, generation: int, partition: int, *, fill: str) -> bool:
+        told = self._process.clock.create_future()
+        self._land("filled", lambda: self.mark(generation, partition, fill=fill), told)
+        return cast("bool", await told)
+
+    def mark(self, generation: int, partition: int, *, fill: str) -> bool:
+        if self._world.filling.get(partition) != fill:
+            return False
+        del self._world.filling[partition]
+        self._world.filled[partition] = generation
+        return True
+
+    def _land(self, name: str, change: Callable[[], object], told: "asyncio.Future[Any]") -> None:
+        self._process.land(name, self._process.pace.redis_s, change, told)

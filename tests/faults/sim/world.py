@@ -58,6 +58,7 @@ class World:
     owners: list[int]
     redis: dict[str, Payload] = field(default_factory=dict)
     filled: dict[int, int] = field(default_factory=dict)
+    filling: dict[int, str] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
     """What was seen to go wrong on the way."""
 
@@ -89,6 +90,7 @@ class World:
             owners=self.owners.copy(),
             redis=self.redis.copy(),
             filled=self.filled.copy(),
+            filling=self.filling.copy(),
             faults=self.faults.copy(),
         )
 
@@ -108,6 +110,11 @@ class World:
                 len(self.faults),
             )
         )
+
+    def lose_redis(self) -> None:
+        """Empty Redis."""
+        for held in (self.redis, self.filled, self.filling):
+            held.clear()
 
     def append_event(self, partition: int, record: Record) -> None:
         """Append to the event log; the record gets its offset."""
