@@ -292,7 +292,7 @@ class HealthStore:
     async def begin_fill(self, partition: int) -> str:
         """Note that every account of a partition is about to be written, and return the fill's name for `end_fill`."""
         fill = uuid.uuid4().hex
-        await cast("Awaitable[int]", self._redis.hset("churn:filling", str(partition), fill))
+        await self._redis.hset("churn:filling", str(partition), fill)
         return fill
 
     async def end_fill(self, generation: int, partition: int, *, fill: str) -> bool:

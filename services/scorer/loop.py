@@ -208,10 +208,13 @@ class Loop(Generic[S]):
             task.cancel()
 
     async def refill(self) -> None:
-        """Write every account of partitions that Redis has lost, or never had, again (promise 6 of the design)."""
+        """Write every account of partitions that Redis has lost, or never had, again (promise 6 of the design).
+
+        Not before a replay has come to where its accounts are: until then some can't be written, nor will be by a tick.
+        """
         filled = await self.store.filled()
         for partition, owned in list(self._owned.items()):
-            if filled.get(partition) == GENERATION:
+            if filled.get(partition) == GENERATION or owned.state.is_replaying:
                 continue
             fill = await self.store.begin_fill(partition)
             if not await self._write_all(owned):

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 from lab.oracle_records import Record
 from services.scorer.cores import Columnar
+from shared.contracts.context import Quarantine
+from shared.contracts.topics import EVENTS
 from tests.faults.sim import logs
 from tests.faults.sim.explore import Case
 from tests.faults.sim.oracle_core import OracleCore
@@ -23,6 +25,9 @@ PACES: dict[str, Pace] = {
     "overlapping": Pace(batch=2, poll_s=0.1, write_s=0.12, cycle_s=0.3),
 }
 
+LAST = 1_000
+"""Offset of an entry that no tick names."""
+
 
 def case_of(name: str, log: Log, pace: Pace, *, partitions: Sequence[int] = (0,)) -> Case:
     """Return the case of a log over two partitions, of which the ones given are scored."""
@@ -36,6 +41,7 @@ def _case(name: str, log: Log, records: Sequence[Sequence[Record]], pace: Pace, 
         logs=events,
         truths=Truths(events, log.contexts),
         new_core=lambda: OracleCore(log.contexts, partitions=2),
+        contexts=log.contexts,
         known_at=Configurations(log.contexts),
         partitions=partitions,
         pace=pace,
@@ -45,6 +51,17 @@ def _case(name: str, log: Log, records: Sequence[Sequence[Record]], pace: Pace, 
 def by_columns(case: Case) -> Case:
     """Have a case scored by the columnar core."""
     case.new_core = lambda: Columnar(partitions=2, seed=SEED)
+    return case
+
+
+def poisoned(case: Case, number: int) -> Case:
+    """Have the core raise on one of the records; the truth knows that it is set aside."""
+    partition = case.partitions[number % len(case.partitions)]
+    uids = case.logs.first[partition]
+    offset = number % len(uids)
+    case.poison = uids[offset]
+    entry = Quarantine(topic=EVENTS, partition=partition, offset=offset, fault="ArithmeticError", at=0)
+    case.truths = Truths(case.logs, {**case.contexts, LAST: entry})
     return case
 
 

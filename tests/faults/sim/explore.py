@@ -13,12 +13,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from lab import oracle
 from services.scorer.core.known import KnownAt
 from services.scorer.cores import Core
+from services.scorer.quarantine import EXITS
 from tests.faults.sim.process import Pace, Process
 from tests.faults.sim.truth import Truths, differences, watch
 from tests.faults.sim.world import EventLogs, World
 
+DRAIN_CYCLE_S = 100.0
+"""Nobody reads what a last life would write into the checkpoint."""
 UNTIL_S = 200.0
 """Virtual seconds after which a life that is not over is stuck."""
 
@@ -41,9 +45,12 @@ class Case:
     logs: EventLogs
     truths: Truths
     new_core: Callable[[], Core[Any]]
+    contexts: oracle.Contexts
     known_at: KnownAt
     partitions: Sequence[int]
     pace: Pace
+    poison: int | None = None
+    """Number of the record on which the core raises."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -80,6 +87,7 @@ class Explorer:
             partitions=case.partitions,
             pace=pace or case.pace,
             drains=drains,
+            poison=case.poison,
         )
         watch(process, case.truths)
         process.start()
@@ -111,10 +119,21 @@ class Explorer:
                 continue
             self._drained.add(key)
             batch = (1, 3, 100)[number % 3]
-            pace = replace(self.case.pace, batch=batch)
-            process = self.process(world.copy(), drains=True, pace=pace)
-            process.run(until=UNTIL_S)
+            pace = replace(self.case.pace, batch=batch, cycle_s=DRAIN_CYCLE_S)
+            process = self._last_life(world.copy(), pace)
             self.judge(family, f"{lives} crash {number}", process)
+
+    def _last_life(self, world: World, pace: Pace) -> Process:
+        """Live until done, as many lives as a poisoned record takes and no more."""
+        for _ in range(EXITS if self.case.poison is not None else 0):
+            process = self.process(world, drains=True, pace=pace)
+            process.run(until=UNTIL_S)
+            if process.end is None:
+                return process
+            process.clock.drop()
+        process = self.process(world, drains=True, pace=pace)
+        process.run(until=UNTIL_S)
+        return process
 
     def new(self) -> World:
         return World.new(self.case.logs)
@@ -225,6 +244,18 @@ class Explorer:
             worlds = [process.world.copy()]
             run_effects(process, 1000, worlds)
             self.drain("redis down", f"down {number},", distinct(worlds))
+
+    def poisons(self) -> None:
+        """Let the core raise on a record: two lives end there, the third sets it aside. Crash anywhere in all three."""
+        assert self.case.poison is not None, "nothing would raise"
+        first, worlds = self.life(self.new())
+        first.clock.drop()
+        for number, world in worlds:
+            if self.is_enough():
+                return
+            second, more = self.life(world.copy())
+            second.clock.drop()
+            self.drain("poison", f"crash {number},", more)
 
     def chains(self, seed: int, *, number: int = 12) -> None:
         """Crash up to four times at random, and then everywhere."""

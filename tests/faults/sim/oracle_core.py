@@ -7,10 +7,7 @@ take it. A checkpoint's records name interned values by number: what they hold i
 import copy
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
-
-import msgspec
+from typing import Any
 
 from lab import oracle
 from lab.oracle_features import HOUR
@@ -22,11 +19,8 @@ from services.scorer.core.decode import Reason
 from services.scorer.core.fates import Dead, Moved
 from services.scorer.core.known import KnownAt
 from services.scorer.core.publish import HealthRow
-from services.scorer.core.publish import Record as Published
 from services.scorer.core.step import Outputs
-from shared.contracts.health import AccountHealth
 from shared.contracts.partition import partition_of
-from shared.contracts.risk import Transition
 from tests.faults.sim.oracle_cycle import (
     Chunks,
     OracleChunk,
@@ -36,122 +30,25 @@ from tests.faults.sim.oracle_cycle import (
     read_marker,
     sorted_out,
 )
+from tests.faults.sim.oracle_state import (
+    Account,
+    Identity,
+    Ids,
+    Judged,
+    Node,
+    OracleState,
+    SimBatch,
+    Step,
+    Value,
+    Whole,
+    published,
+    replaced,
+    row_of,
+    settled,
+    whole_of,
+)
 
-Identity = tuple[str, str]
-Ids = Mapping[Identity, tuple[int, int]]
-"""First offset and arrival hour of each id applied, by source and id."""
-NEVER = -1
 _FATES = {"applied": "applied", "duplicate": "duplicate", "moved": "moved", "tick": "ticks"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SimBatch(Batch):
-    """A batch that also names its records, for a core that reads them one by one; `uids` tell records apart."""
-
-    records: Sequence[Record]
-    uids: Sequence[int]
-
-
-class Account(NamedTuple):
-    """An account's value by number, and the last offset it contains while a replay is behind that (else −1)."""
-
-    name: str
-    value: int
-    upto: int = NEVER
-
-
-class Whole(NamedTuple):
-    """What belongs to the partition as a whole."""
-
-    clock: int | None
-    arrival: int
-    version: str | None
-    rows: tuple[tuple[str, int], ...]
-    heard: tuple[tuple[str, int], ...]
-    guarded: frozenset[str]
-    pending: bool
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class Node:
-    """One value of a partition's whole state, and the steps known from it."""
-
-    whole: Whole
-    seen: Ids
-    accounts: tuple[Account, ...]
-    steps: dict[int, "Step"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """Where one record leads, and what it publishes."""
-
-    after: Node
-    fate: str
-    reason: str | None = None
-    healths: tuple[HealthRow, ...] = ()
-    scores: tuple[Published, ...] = ()
-    transitions: tuple[Published, ...] = ()
-    moved_to: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Value:
-    """What is remembered of an account, and its health as last published."""
-
-    account: oracle.Account
-    row: HealthRow | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
-    """What a tick made of one account."""
-
-    value: int
-    row: HealthRow | None
-    scores: tuple[Published, ...]
-    transitions: tuple[Published, ...]
-
-
-class OracleState:
-    """The state of a partition: a value, where it stands in the log, and the fates so far."""
-
-    __slots__ = ("counts", "node", "partition", "position")
-
-    lapsed = 0
-    running: tuple[tuple[str, int], ...] = ()
-    next_due: int | None = None
-    horizon_hours = 24
-
-    def __init__(self, partition: int, node: Node, *, position: int, counts: Counter[str]) -> None:
-        self.partition = partition
-        self.node = node
-        self.position = position
-        self.counts = counts
-
-    @property
-    def clock(self) -> int | None:
-        return self.node.whole.clock
-
-    @property
-    def pending(self) -> bool:
-        return self.node.whole.pending
-
-    @property
-    def accounts(self) -> int:
-        return len(self.node.accounts)
-
-    def fed_by(self, source: str) -> int:  # noqa: ARG002  guards are told by nobody here
-        return 0
-
-    def ids(self) -> object:
-        return self.node.seen
-
-    def account(self, number: int) -> object:
-        return self.node.accounts[number]
-
-    def whole(self) -> object:
-        return self.node.whole
 
 
 class OracleCore:
@@ -179,9 +76,10 @@ class OracleCore:
         for row, (record, uid) in enumerate(zip(batch.records, batch.uids, strict=True)):
             if record.offset < state.position:
                 continue
-            step = node.steps.get(uid)
+            key = ~uid if row in batch.quarantined else uid
+            step = node.steps.get(key)
             if step is None:
-                step = node.steps[uid] = self._step(node, record, uid, state.partition)
+                step = node.steps[key] = self._step(node, record, key, state.partition)
             node = step.after
             state.counts[step.fate] += 1
             outputs.healths += step.healths
@@ -249,16 +147,21 @@ class OracleCore:
     # one record
 
     def _step(self, node: Node, record: Record, uid: int, partition: int) -> Step:
+        if uid < 0:
+            return self._dead(node, record, "bug")
         try:
             event = read(record)
             if isinstance(event, Tick):
                 return self._tick(node, record, uid, event, partition)
             return self._event(node, record, uid, event, partition)
         except DeadReason as reason:
-            whole = node.whole._replace(arrival=max(node.whole.arrival, record.ts))
-            whole = whole._replace(pending=whole.pending or str(reason) != "tick_ahead")
-            after = self._node(whole, node.seen, settled(node.accounts, record.offset))
-            return Step(after=after, fate="dead", reason=str(reason))
+            return self._dead(node, record, str(reason))
+
+    def _dead(self, node: Node, record: Record, reason: str) -> Step:
+        whole = node.whole._replace(arrival=max(node.whole.arrival, record.ts))
+        whole = whole._replace(pending=whole.pending or reason != "tick_ahead")
+        after = self._node(whole, node.seen, settled(node.accounts, record.offset))
+        return Step(after=after, fate="dead", reason=reason)
 
     def _event(self, node: Node, record: Record, uid: int, event: Event, partition: int) -> Step:
         before = next((account for account in node.accounts if account.name == event.account), None)
@@ -369,43 +272,3 @@ class OracleCore:
             accounts.append(Account(name, value, max(upto, chunks[number].upto)))
         node = self._node(whole, seen, settled(tuple(accounts), marker.base - 1))
         return OracleState(partition, node, position=marker.base, counts=Counter(dict(counts)))
-
-
-def settled(accounts: tuple[Account, ...], offset: int) -> tuple[Account, ...]:
-    """Take the fence off accounts that contain nothing beyond an offset."""
-    if all(account.upto == NEVER or account.upto > offset for account in accounts):
-        return accounts
-    return tuple(a if a.upto > offset else Account(a.name, a.value) for a in accounts)
-
-
-def replaced(accounts: tuple[Account, ...], account: Account) -> tuple[Account, ...]:
-    """Return the accounts with one set to another value, or added at the end."""
-    if all(one.name != account.name for one in accounts):
-        return (*accounts, account)
-    return tuple(account if one.name == account.name else one for one in accounts)
-
-
-def whole_of(log: oracle.Log, *, pending: bool) -> Whole:
-    """Return what a log says of the partition as a whole."""
-    return Whole(
-        log.clock,
-        log.arrival,
-        log.bundle.version if log.bundle else None,
-        tuple(sorted(log.rows.items())),
-        tuple(sorted(log.heard.items())),
-        frozenset(log.guarded),
-        pending=pending,
-    )
-
-
-def row_of(health: AccountHealth) -> HealthRow:
-    """Return health as it goes to Redis."""
-    told = health.attributes
-    listed = (told.owner, told.segment, told.arr, told.name)
-    payload = msgspec.json.encode(health)
-    return HealthRow(health.account, payload, health.health, health.band.value, health.at, *listed, health.offset)
-
-
-def published(row: AccountHealth | Transition) -> Published:
-    """Return a score or transition as it goes to Kafka."""
-    return Published(row.account.encode(), msgspec.json.encode(row), row.at)

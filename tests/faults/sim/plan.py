@@ -17,7 +17,7 @@ from tests.faults.sim import cases
 from tests.faults.sim.explore import Case, Explorer, Found, Violation
 from tests.faults.sim.quiet import simulated
 
-FAMILIES = ("crashes", "failed_sends", "handovers", "redis_losses", "zombies")
+FAMILIES = ("crashes", "failed_sends", "handovers", "poisons", "redis_losses", "zombies")
 SHOWN = 20
 AT_ONCE_S = 5.0
 
@@ -82,6 +82,8 @@ def case_of(piece: Piece) -> Case:
         case = next(islice(found, piece.number, None))
     if piece.family == "redis_losses":
         case.pace = replace(case.pace, refill=True)
+    if piece.family == "poisons":
+        case = cases.poisoned(case, piece.number)
     return cases.by_columns(case) if piece.columnar else case
 
 
@@ -95,7 +97,6 @@ def run(piece: Piece, most: int) -> tuple[Piece, Found, float]:
             explorer.chains(piece.number)
         else:
             getattr(explorer, piece.family)()
-    gc.collect()
     return piece, found, time.process_time() - began
 
 
@@ -141,5 +142,6 @@ def simulate(
 
 
 def _quiet() -> None:
+    gc.freeze()  # what was imported is never looked through again
     gc.set_threshold(20_000, 20, 100)
     warnings.simplefilter("ignore", RuntimeWarning)  # coroutines of a process that died before they began

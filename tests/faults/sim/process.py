@@ -1,4 +1,4 @@
-"""One scorer process in a world: the real effect loop, and everything it talks to as far as it can tell.
+"""One scorer process in a world: the real effect loop, driven as Faust drives it.
 
 Every change to the world is an effect: it takes the time its pace says, then it is durable, then the process learns of
 it. `on_effect` is called in between, which is where a crash hurts most.
@@ -6,26 +6,23 @@ it. `on_effect` is called in between, which is where a crash hurts most.
 
 import asyncio
 import itertools
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NoReturn, cast
 
-from aiokafka.errors import KafkaError
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
-from lab.oracle_records import Record
-from services.scorer.checkpoint import Records
+from services.scorer.core.batch import Batch
 from services.scorer.core.known import KnownAt
+from services.scorer.core.step import Outputs
 from services.scorer.cores import Core
 from services.scorer.fence import Exit
 from services.scorer.guard import Patience, Watch
 from services.scorer.loop import Loop
 from services.scorer.outputs import KafkaOutputs
-from shared.contracts.topics import DEAD_LETTERS, EVENTS
-from shared.dead_letters import source_of
-from shared.health_store import HealthRow, Written
+from tests.faults.sim.oracle_state import SimBatch
+from tests.faults.sim.servers import ActivityTopic, Contexts, Events, Producer, Store
 from tests.faults.sim.virtual import VirtualLoop
 from tests.faults.sim.world import World
 
@@ -69,6 +66,7 @@ class Process:
         partitions: Sequence[int],
         pace: Pace,
         drains: bool = False,
+        poison: int | None = None,
     ) -> None:
         self.world = world
         self.pace = pace
@@ -84,22 +82,24 @@ class Process:
         self.end: tuple[str, str] | None = None
         self.acked: dict[int, int] = {}
         self.fed = False
+        self._positions: dict[int, int] = {}
         self._drains = drains
         self._known_at = known_at
         self._committing = False
+        self._has_rested = False
         self._landing = 0
         self._last = self.clock.call_later(LONG_S, self.stop)
         self.core = core
         for partition in partitions:
             world.owners[partition] = self.number
-        self.loop = self._loop(Writer(core, f"w{self.number}"))
+        self.loop = self._loop(Writer(core, f"w{self.number}", poison=poison))
 
     def _loop(self, core: Core[Any]) -> Loop[Any]:
         producer = Producer(self)
         return Loop(
             core=core,
             cycle_s=self.pace.cycle_s,
-            context=cast("Any", Contexts(self._known_at)),
+            context=cast("Any", Contexts(self, self._known_at)),
             events=cast("Any", Events(self)),
             activity=ActivityTopic(self),
             outputs=KafkaOutputs(cast("Any", producer), dead_letter_key=KEY),
@@ -125,6 +125,8 @@ class Process:
 
     def run(self, *, until: float = LONG_S) -> bool:
         """Run until told to stop (True), or to a moment (False)."""
+        if self._has_rested and self._has_fed_all():
+            return True
         self.clock.stopping = False
         with suppress(Ended):
             return self.clock.run(until=until)
@@ -137,7 +139,7 @@ class Process:
         """Release the partitions as a rebalance does; True when that is done."""
         self._serving.cancel()
         self._last.cancel()
-        self.fed = False
+        self.fed = self._has_rested = False
         self._task(self._release())
         return self.run(until=self.clock.now + 10)
 
@@ -192,15 +194,15 @@ class Process:
 
     async def _serve(self) -> None:
         self.loop.expect(self.partitions)
-        positions = {partition: await self.loop.take(partition) for partition in self.partitions}
-        await self.feed(positions)
+        self._positions = {partition: await self.loop.take(partition) for partition in self.partitions}
+        await self._feed()
 
-    async def feed(self, positions: dict[int, int]) -> None:
+    async def _feed(self) -> None:
         """Hand out batches, partition after partition, until all logs are at their ends."""
         while True:
             for partition in self.partitions:
-                await self._hand_out(partition, positions)
-            if all(positions[partition] == len(self.world.events[partition]) for partition in self.partitions):
+                await self._hand_out(partition)
+            if self._has_fed_all():
                 self.fed = True
                 if await self._settle():
                     return
@@ -208,14 +210,18 @@ class Process:
             elif not self._drains:
                 await asyncio.sleep(self.pace.poll_s)
 
-    async def _hand_out(self, partition: int, positions: dict[int, int]) -> None:
+    def _has_fed_all(self) -> bool:
+        ends = self.world.events
+        return all(self._positions[partition] == len(ends[partition]) for partition in self.partitions)
+
+    async def _hand_out(self, partition: int) -> None:
         uids = self.world.events[partition]
-        position = positions[partition]
+        position = self._positions[partition]
         size = self.pace.batch
         some = uids[position : position + size]
         if some:
             batch = self.world.logs.batch(some, partition=partition)
-            positions[partition] = position + len(some)
+            self._positions[partition] = position + len(some)
             try:
                 await self.loop.process(batch, acknowledge=lambda: self.acknowledge(partition, position + len(some)))
             except Exception as fault:  # noqa: BLE001  as the scorer does
@@ -238,18 +244,19 @@ class Process:
                     self.effect("tick")
         if ends != [len(self.world.events[partition]) for partition in self.partitions]:
             return False
-        if self._drains:
-            if self.is_done():
-                self.stop()
-        else:
-            self._last = self.clock.call_later(self.pace.after_s, self._rest)
+        self._last = self.clock.call_later(0 if self._drains else self.pace.after_s, self._rest)
         return True
 
     def _rest(self) -> None:
-        if self.is_done() or self.redis_is_down:
+        self._has_rested = self.is_done() or self.redis_is_down
+        if self._has_rested:
             self.stop()
-        else:
             self._last = self.clock.call_later(self.pace.poll_s, self._rest)
+        elif self.fed and not self._has_fed_all():
+            self.fed = False
+            self._serving = self._task(self._feed())
+        else:
+            self._last = self.clock.call_later(self.pace.told_s if self._drains else self.pace.poll_s, self._rest)
 
     def acknowledge(self, partition: int, position: int) -> None:
         """Take an acknowledgement, and commit a moment later."""
@@ -308,11 +315,13 @@ class Nobody:
 
 
 class Writer:
-    """A core that signs cycles with the name of its process."""
+    """A core that signs cycles with the name of its process, and raises half way in a batch with a poisoned record."""
 
-    def __init__(self, core: Core[Any], name: str) -> None:
+    def __init__(self, core: Core[Any], name: str, *, poison: int | None) -> None:
         self.empty = core.empty
-        self.step = core.step
+        self.step = core.step if poison is None else self._raising
+        self._step = core.step
+        self._poison = poison
         self.last_healths = core.last_healths
         self.marker_of = core.marker_of
         self.restore = core.restore
@@ -322,216 +331,11 @@ class Writer:
     def begin(self, state: Any, *, writer: str) -> Any:  # noqa: ARG002  all processes are in this one
         return self._begin(state, writer=self._name)
 
-
-@dataclass(slots=True)
-class Contexts:
-    """The context topic, read to its end."""
-
-    known_at: KnownAt
-
-    async def reach(self, offset: int) -> None:
-        """Everything is there."""
-
-    def quarantined(self, topic: str, partition: int) -> tuple[()]:  # noqa: ARG002  nothing raises here
-        return ()
-
-    def crashes(self, topic: str, partition: int) -> tuple[()]:  # noqa: ARG002
-        return ()
-
-
-class Events:
-    """Where the logs begin and end (as `EventLog`)."""
-
-    def __init__(self, process: Process) -> None:
-        self._world = process.world
-
-    async def first_start(self, partition: int) -> int:
-        begin = self._world.begins[partition]
-        if begin > 0 and self._world.commits[partition] > 0:
-            raise LookupError(f"partition {partition}: the checkpoint is gone and the log begins at {begin}")
-        return begin
-
-    async def check_position(self, partition: int, *, position: int) -> None:
-        if not self._world.begins[partition] <= position <= len(self._world.events[partition]):
-            raise LookupError(f"partition {partition}: the log does not hold {position}")
-
-    async def check_not_lost(self, partition: int, *, position: int) -> None:
-        if self._world.begins[partition] > position:
-            raise LookupError(f"partition {partition}: {position} is gone")
-
-
-class ActivityTopic:
-    """The checkpoint's topic."""
-
-    def __init__(self, process: Process) -> None:
-        self._process = process
-        self._world = process.world
-
-    async def end(self, partition: int) -> int:
-        return self._world.activity_end(partition)
-
-    async def read(self, partition: int, *, progress: Callable[[], None]) -> tuple[Records, int]:
-        while True:
-            progress()
-            start, end = self._world.activity_start[partition], self._world.activity_end(partition)
-            await asyncio.sleep(self._process.pace.write_s)
-            if self._world.activity_start[partition] == start:
-                values = self._world.activity[partition][: end - start]
-                return list(zip(range(start, end), values, strict=True)), end
-
-    async def write(self, partition: int, value: bytes) -> int:
-        told = self._process.clock.create_future()
-        self._process.land("write", self._process.pace.write_s, lambda: self._write(partition, value), told)
-        return cast("int", await told)
-
-    def _write(self, partition: int, value: bytes) -> int:
-        self._world.activity[partition].append(value)
-        marker = self._process.core.marker_of(value)
-        if marker is not None and self._world.owners[partition] == self._process.number:
-            # retention as harsh as can be: what the owner's last cycle holds is not in the event log any more
-            self._world.begins[partition] = max(self._world.begins[partition], marker.base)
-        return self._world.activity_end(partition) - 1
-
-    async def trim(self, partition: int, *, before: int) -> None:
-        told = self._process.clock.create_future()
-        self._process.land("trim", self._process.pace.write_s, lambda: self._world.trim(partition, before), told)
-        await told
-
-
-class Builder:
-    """A record batch being filled."""
-
-    def __init__(self) -> None:
-        self.records: list[tuple[bytes, bytes]] = []
-
-    def append(self, *, key: bytes, value: bytes, timestamp: int) -> object:  # noqa: ARG002
-        self.records.append((key, value))
-        return self.records
-
-    def close(self) -> None:
-        """Nothing more comes."""
-
-
-class Producer:
-    """Kafka's producer: records become durable one after the other, and the future tells when the last one is."""
-
-    def __init__(self, process: Process) -> None:
-        self._process = process
-        self._world = process.world
-
-    def create_batch(self) -> Builder:
-        return Builder()
-
-    async def send_batch(self, builder: Builder, topic: str, *, partition: int) -> "asyncio.Future[None]":  # noqa: ARG002
-        told = self._process.clock.create_future()
-        if not self._fails(told):
-            self._next(topic, builder.records, 0, told)
-        return told
-
-    def _next(self, topic: str, records: Sequence[tuple[bytes, bytes]], row: int, told: "asyncio.Future[None]") -> None:
-        process = self._process
-
-        def change() -> None:
-            self._world.published.add((topic, records[row][1]))
-            if row + 1 < len(records):
-                self._next(topic, records, row + 1, told)
-
-        last = row + 1 == len(records)
-        process.land("output", process.pace.output_s, change, told if last else process.clock.create_future())
-
-    async def send(
-        self,
-        topic: str,
-        *,
-        value: bytes | None,
-        key: bytes | None,
-        partition: int,
-        headers: Sequence[tuple[str, bytes]],
-    ) -> "asyncio.Future[None]":
-        told = self._process.clock.create_future()
-
-        def change() -> None:
-            if topic == DEAD_LETTERS:
-                source, reason = source_of(headers), dict(headers)["dlq-reason"].decode()
-                assert source is not None
-                self._world.dead.add((source.partition, source.offset, reason))
-            else:
-                assert topic == EVENTS
-                ts = max(self._world.logs.records[uid].ts for uid in self._world.events[partition])
-                self._world.append_event(
-                    partition, Record(offset=-1, ts=ts, key=key, value=value, headers=tuple(headers))
-                )
-
-        if not self._fails(told):
-            self._process.land("output", self._process.pace.output_s, change, told)
-        return told
-
-    def _fails(self, told: "asyncio.Future[None]") -> bool:
-        self._process.sends += 1
-        if self._process.fail_at != self._process.sends:
-            return False
-        self._process.clock.call_later(self._process.pace.output_s, told.set_exception, KafkaError("planned"))
-        return True
-
-
-class Store:
-    """Redis, with the rule of the real script: an older position changes nothing."""
-
-    def __init__(self, process: Process) -> None:
-        self._process = process
-        self._world = process.world
-        self._fills = itertools.count()
-
-    async def write(self, generation: int, offset: int, rows: Sequence[HealthRow]) -> list[int]:
-        if self._process.redis_is_down:
-            await asyncio.sleep(self._process.pace.redis_s)
-            raise RedisConnectionError("planned")
-        told = self._process.clock.create_future()
-        self._land("redis", lambda: [self._put(row.account, (generation, offset, row.payload)) for row in rows], told)
-        return cast("list[int]", await told)
-
-    def _put(self, account: str, row: tuple[int, int, bytes]) -> int:
-        before = self._world.redis.get(account)
-        result = self.put(account, row)
-        if before is not None and self._world.redis[account][:2] < before[:2]:
-            self._world.faults.append(f"redis: {account} went back from {before[1]} to {row[1]}")
-        return result
-
-    def put(self, account: str, row: tuple[int, int, bytes]) -> int:
-        held = self._world.redis.get(account)
-        if held is not None and row[:2] <= held[:2]:
-            if row[:2] < held[:2]:
-                return Written.OLDER
-            if held != row:
-                self._world.faults.append(f"redis: {account} has two healths at {row[1]}")
-            return Written.SAME
-        self._world.redis[account] = row
-        return Written.WRITTEN
-
-    async def filled(self) -> Mapping[int, int]:
-        if self._process.redis_is_down:
-            raise RedisConnectionError("planned")
-        await asyncio.sleep(self._process.pace.redis_s)
-        return dict(self._world.filled)
-
-    async def begin_fill(self, partition: int) -> str:
-        told = self._process.clock.create_future()
-        fill = f"{self._process.number}-{next(self._fills)}"
-        self._land("filling", lambda: self._world.filling.update({partition: fill}), told)
-        await told
-        return fill
-
-    async def end_fill(self, generation: int, partition: int, *, fill: str) -> bool:
-        told = self._process.clock.create_future()
-        self._land("filled", lambda: self.mark(generation, partition, fill=fill), told)
-        return cast("bool", await told)
-
-    def mark(self, generation: int, partition: int, *, fill: str) -> bool:
-        if self._world.filling.get(partition) != fill:
-            return False
-        del self._world.filling[partition]
-        self._world.filled[partition] = generation
-        return True
-
-    def _land(self, name: str, change: Callable[[], object], told: "asyncio.Future[Any]") -> None:
-        self._process.land(name, self._process.pace.redis_s, change, told)
+    def _raising(self, state: Any, batch: Batch, *, known_at: KnownAt) -> Outputs:
+        assert isinstance(batch, SimBatch)
+        row = batch.uids.index(self._poison) if self._poison in batch.uids else None
+        if row is None or row in batch.quarantined or batch.records[row].offset < state.position:
+            return self._step(state, batch, known_at=known_at)
+        if row:
+            self._step(state, batch.head(row), known_at=known_at)
+        raise ArithmeticError("planned")

@@ -40,6 +40,8 @@ class VirtualLoop:
     It has what tasks, futures, time-outs and locks ask of a loop; no descriptor, signal or process is looked after.
     """
 
+    running: "VirtualLoop | None" = None
+
     def __init__(self) -> None:
         self.now = 0.0
         self.stopping = False
@@ -52,6 +54,7 @@ class VirtualLoop:
         """Run until `stopping` is set, and return True; False when the time is over first."""
         ready, timers = self._ready, self._timers
         asyncio._set_running_loop(cast("Any", self))
+        VirtualLoop.running = self
         try:
             while not self.stopping:
                 if ready:
@@ -67,6 +70,7 @@ class VirtualLoop:
             return True
         finally:
             asyncio._set_running_loop(None)
+            VirtualLoop.running = None
 
     def drop(self) -> None:
         """Forget everything that was to come: the process is dead."""
@@ -86,9 +90,16 @@ class VirtualLoop:
         self._ready.append((callback, args))
 
     def call_later(
-        self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self,
+        delay: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: Context | None = None,  # noqa: ARG002  there is only one
     ) -> Any:
-        return self.call_at(self.now + delay, callback, *args, context=context)
+        when = self.now + delay
+        timer = Timer(when, callback, args)
+        heapq.heappush(self._timers, (when, next(self._number), timer))
+        return timer
 
     def call_at(
         self,

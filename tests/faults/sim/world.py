@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from lab.oracle_records import Record
+from shared.contracts.context import Crash, Quarantine
 from shared.contracts.events import tick_record
-from tests.faults.sim.oracle_core import SimBatch
+from tests.faults.sim.oracle_state import SimBatch
 from tests.support.log import DAY, HOUR, batch_of
 
 Payload = tuple[int, int, bytes]
@@ -59,6 +60,8 @@ class World:
     redis: dict[str, Payload] = field(default_factory=dict)
     filled: dict[int, int] = field(default_factory=dict)
     filling: dict[int, str] = field(default_factory=dict)
+    told: list[Crash | Quarantine] = field(default_factory=list)
+    """What processes wrote into the context topic."""
     faults: list[str] = field(default_factory=list)
     """What was seen to go wrong on the way."""
 
@@ -91,6 +94,7 @@ class World:
             redis=self.redis.copy(),
             filled=self.filled.copy(),
             filling=self.filling.copy(),
+            told=self.told.copy(),
             faults=self.faults.copy(),
         )
 
@@ -107,6 +111,7 @@ class World:
                 tuple(self.commits),
                 frozenset(self.redis.items()),
                 frozenset(self.filled),
+                tuple((type(entry), getattr(entry, "offset", None)) for entry in self.told),
                 len(self.faults),
             )
         )

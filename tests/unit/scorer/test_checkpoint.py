@@ -181,6 +181,18 @@ async def test_a_marker_whose_chunks_are_partly_before_what_is_read_is_passed_ov
     assert contents.marker.cycle == other.id
 
 
+def test_a_restored_state_replays_until_it_has_come_to_where_its_accounts_are() -> None:
+    state = partition_with(3)
+    cycle = chunks.begin(state, writer="ours")
+    state.position += 5
+    records = [record for some in iter(lambda: cycle.next(state), None) for record in some]
+    restored = CORE.restore([*records, cycle.marker(first_record=0)], partition=0)
+    assert restored is not None
+    assert restored.is_replaying
+    restored.position = state.position
+    assert not restored.is_replaying
+
+
 async def test_the_budget_spreads_bytes_over_time() -> None:
     budget = Budget(1000)
     loop = asyncio.get_running_loop()
