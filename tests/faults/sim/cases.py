@@ -58,7 +58,7 @@ def poisoned(case: Case, number: int) -> Case:
     """Have the core raise on one of the records; the truth knows that it is set aside."""
     partition = case.partitions[number % len(case.partitions)]
     uids = case.logs.first[partition]
-    offset = number % len(uids)
+    offset = (7 * number + 6) % len(uids)  # far on, for the most part
     case.poison = uids[offset]
     entry = Quarantine(topic=EVENTS, partition=partition, offset=offset, fault="ArithmeticError", at=0)
     case.truths = Truths(case.logs, {**case.contexts, LAST: entry})
