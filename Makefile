@@ -19,7 +19,8 @@ export PYTHONUNBUFFERED := 1
 # compiled tests and services are kept for the next run, whatever the shell says
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo help venv lock test unit proof check format up down reset bench-throughput bench-import check-history clean
+.PHONY: demo help venv lock test unit proof check sim faults control format up down reset \
+	bench-throughput bench-import bench-recovery bench-memory check-history clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
@@ -55,6 +56,15 @@ check: $(VENV) ## Lint, check types and imports, validate deployment files
 	$(BIN)/kubectl kustomize deploy/k8s > .venv/k8s.yaml
 	$(BIN)/kubernetes-validate --strict .venv/k8s.yaml
 
+sim: $(VENV) ## Simulate 5,000,000 schedules of crashes, zombies and losses (SCHEDULES=, SEED=)
+	$(PY) -m tests.faults.sim --schedules $(or $(SCHEDULES),5000000) --seed $(or $(SEED),1) $(ARGS)
+
+faults: $(VENV) ## Kill, pause, cut off and starve the real processes (MINUTES=60 SEED=1)
+	$(PY) -m tests.faults.real --minutes $(or $(MINUTES),60) --seed $(or $(SEED),1) $(ARGS)
+
+control: $(VENV) ## Do the same to a plain Faust scorer and count what it loses (MINUTES=5 SEED=1)
+	$(PY) -m tests.faults.control --minutes $(or $(MINUTES),5) --seed $(or $(SEED),1) $(ARGS)
+
 format: $(VENV) ## Format the code and fix what can be fixed
 	$(BIN)/ruff check --fix-only -q $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
@@ -73,6 +83,12 @@ bench-throughput: $(VENV) ## Measure the scorer's whole job against a bare fetch
 
 bench-import: $(VENV) ## Measure how fast a history is imported, beside a loop that only produces
 	$(PY) -m benchmarks.history
+
+bench-recovery: $(VENV) ## Measure how long a scorer takes to be itself again (ARGS="--accounts 100000")
+	$(PY) -m benchmarks.recovery $(ARGS)
+
+bench-memory: $(VENV) ## Measure bytes an account, for 10,000, 100,000 and 1,000,000 accounts
+	$(PY) -m benchmarks.memory $(ARGS)
 
 check-history: $(VENV) ## Send real history through the whole path: DATA=<folder>
 	@test -n "$(DATA)" || { echo 'set DATA to the folder of git_openstack_events.csv.gz' >&2; exit 2; }

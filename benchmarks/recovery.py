@@ -30,12 +30,12 @@ from deploy.local.server import HOST, free_port
 from services.scorer.app import seed_of
 from services.scorer.config import load_bundle
 from services.scorer.core import chunks
-from services.scorer.core.publish import GENERATION
 from services.scorer.core.step import Partition
 from shared import clock
 from shared.contracts.context import ContextKind
 from shared.contracts.events import wire_time
 from shared.contracts.topics import ACTIVITY, CONTEXT, EVENTS, PARTITIONS, TOPICS
+from shared.contracts.topology import Topology
 from shared.health_store import HealthStore
 from shared.kafka import create_topics, producer
 
@@ -114,9 +114,9 @@ class Run:
                 for cycle in range(2):
                     size += await _write_cycle(client, chunks.begin(state, writer=str(cycle)), state)
         async with Redis.from_url(self._redis) as redis:
-            store = HealthStore(redis)
+            store, topology = HealthStore(redis), Topology(generation=1, partitions=PARTITIONS)
             for partition in range(PARTITIONS):
-                await store.end_fill(GENERATION, partition, fill=await store.begin_fill(partition))
+                await store.end_fill(topology, partition, fill=await store.begin_fill(partition))
         return size // 2
 
     async def _recovery(self, names: Sequence[Sequence[str]]) -> Mapping[str, float]:

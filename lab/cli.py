@@ -8,7 +8,7 @@ from importlib.metadata import version
 import redis.exceptions
 from cyclopts import App
 
-from lab import keys, rebuild, simulate_command, stack, topics, verify, watch
+from lab import erase, keys, migrate, rebuild, simulate_command, stack, topics, verify, watch
 from lab.accounts import command as accounts
 from lab.importing.command import import_history
 from lab.people import command as people
@@ -26,6 +26,8 @@ app.command(topics.app)
 app.command(stack.up)
 app.command(stack.down)
 app.command(verify.verify)
+app.command(migrate.migrate)
+app.command(erase.app)
 app.command(rebuild.rebuild)
 app.command(simulate_command.simulate)
 app.command(import_history, name="import")

@@ -15,6 +15,7 @@ from shared.contracts.risk import Transition
 from shared.contracts.topics import CONTEXT, RISK, SCORES
 from shared.health_store import Filter, HealthStore, Sort
 from shared.kafka import read_to_end
+from shared.topology import read_standing
 
 PAGE = 500
 
@@ -42,7 +43,8 @@ async def read_partition(kafka: str, topic: str, number: int, *, from_offset: in
 
 
 async def read_contexts(kafka: str) -> dict[int, Entry]:
-    """Return every entry of the context topic that scoring reads, by its offset."""
+    """Return every entry of the context topic that scoring reads, by its offset; of guards those of this generation."""
+    standing = await read_standing(kafka)
     found: dict[int, Entry] = {}
     async for record in read_to_end(kafka, CONTEXT):
         if record.key == ContextKind.BUNDLE.encode() and record.value is not None:
@@ -51,6 +53,8 @@ async def read_contexts(kafka: str) -> dict[int, Entry]:
             found[record.offset] = Bundle(
                 version=published.version, scorecard=config["scorecard"], rules=config["rules"]
             )
+        elif record.key == ContextKind.GUARD.encode() and standing and not standing.holds(record.offset):
+            continue  # it names partitions of another generation
         elif record.key in _OF_KIND and record.value is not None:
             with suppress(msgspec.MsgspecError):  # an entry nobody can read says nothing
                 found[record.offset] = msgspec.json.decode(record.value, type=_OF_KIND[record.key])
@@ -59,7 +63,7 @@ async def read_contexts(kafka: str) -> dict[int, Entry]:
 
 async def read_live(kafka: str) -> Live:
     """Return all transitions and scores that were ever published."""
-    risks = [record.value async for record in read_to_end(kafka, RISK)]
+    risks = [record.value async for record in read_to_end(kafka, RISK) if record.key is not None]
     scores = [record.value async for record in read_to_end(kafka, SCORES)]
     return Live(
         transitions=[msgspec.json.decode(value, type=Transition) for value in risks if value],

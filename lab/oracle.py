@@ -4,10 +4,11 @@ Written from that page alone. It is slow, keeps everything, and computes every n
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lab.oracle_erasure import expiries
 from lab.oracle_features import DAY, HOUR, History, Names, deadline_after, features_of
 from lab.oracle_health import Episode, View, band_of, contributions_of, is_news, steps_of
 from lab.oracle_records import CHECKED, Dead, Event, Record, Tick, read
@@ -19,6 +20,7 @@ from shared.contracts.partition import partition_of, roll_ms
 from shared.contracts.risk import Change, Transition, transition_id
 
 TIMELESS = CHECKED | {Kind.OUTCOME, Kind.GOAL, Kind.MILESTONE}
+LASTING = {*(CHECKED - {Kind.USER, Kind.ERASURE}), Kind.OUTCOME, Kind.GOAL, Kind.MILESTONE}
 PRESENCE = {Kind.LOGIN, Kind.USAGE, Kind.OUTCOME}
 
 
@@ -42,6 +44,8 @@ class Evaluation:
 
     offset: int
     at: int
+    erased: set[str] = field(default_factory=set)
+    """Accounts whose health and history are removed here, before anything of them is published."""
     healths: dict[str, AccountHealth] = field(default_factory=dict)
     scores: list[AccountHealth] = field(default_factory=list)
     transitions: list[Transition] = field(default_factory=list)
@@ -53,6 +57,8 @@ class Result:
 
     fates: list[str] = field(default_factory=list)
     evaluations: list[Evaluation] = field(default_factory=list)
+    facts: list[tuple[int, str]] = field(default_factory=list)
+    """Offset and key of every event published again."""
     healths: dict[str, AccountHealth] = field(default_factory=dict)
 
     @property
@@ -80,6 +86,11 @@ class Account:
     published: tuple[Band, int | None, int] | None = None
     job: str | None = None
     upto: int = -1
+    erased_at: int = -1
+    erased_users: dict[Hashable, int] = field(default_factory=dict)
+    gone: bool = True
+    to_end: list[Episode] | None = None
+    """After an erasure, until the next tick that evaluates: the episodes that were open."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -121,7 +132,10 @@ def run(
     for record in records:
         log.arrival = max(log.arrival, record.ts)
         try:
-            log.result.fates.append(_fate(log, record))
+            fate = _fate(log, record)
+            log.result.fates.append(fate)
+            if fate == "applied":
+                _last(log, record)
         except Dead as reason:
             log.result.fates.append(str(reason))
     return log.result
@@ -157,6 +171,19 @@ def _fate(log: Log, record: Record) -> str:
     return "applied"
 
 
+def _last(log: Log, record: Record) -> None:
+    event = read(record)
+    if not isinstance(event, Event) or event.kind not in LASTING or len(record.value or b"") > 1_048_576:
+        return
+    account = log.accounts[event.account]
+    if event.at > max(account.erased_at, account.erased_users.get(_user(log, account, event), -1)):
+        log.result.facts.append((record.offset, f"{event.account}/{event.kind}/{event.id}"))
+
+
+def _user(log: Log, account: Account, event: Event) -> Hashable:
+    return log.names.user(account.history, event.data.get("user"))
+
+
 def _is_set_aside(record: Record, entry: Quarantine, log: Log) -> bool:
     return (entry.partition, entry.offset) == (log.partition, record.offset)
 
@@ -168,17 +195,25 @@ def _is_before_windows(log: Log, event: Event) -> bool:
 def _apply(log: Log, event: Event, *, offset: int) -> None:
     if event.account not in log.accounts:
         history = History(account=event.account, roll=roll_ms(event.account.encode()))
-        log.accounts[event.account] = Account(history=history)
+        log.accounts[event.account] = Account(history=history, touched=False)
     account = log.accounts[event.account]
-    if offset <= account.upto:
+    if offset <= account.upto or event.at <= account.erased_at:
         return
-    account.touched = True
+    if event.kind == Kind.ERASURE:
+        _erase(log, account, event)
+        return
+    account.touched, account.gone = True, False
     account.job = account.job if event.job is None else event.job
-    history, data, stamp = account.history, event.data, (event.at, event.id.encode(), event.source.encode())
     is_presence = event.kind in PRESENCE or event.kind not in set(Kind)
     if is_presence or event.kind == Kind.TICKET:
-        _act(log, history, event, is_presence=is_presence)
-    elif event.kind == Kind.ACCOUNT:
+        _act(log, account, event, is_presence=is_presence)
+    else:
+        _learn(account.history, event)
+
+
+def _learn(history: History, event: Event) -> None:
+    data, stamp = event.data, (event.at, event.id.encode(), event.source.encode())
+    if event.kind == Kind.ACCOUNT:
         for name in AccountFacts.__struct_fields__:
             if data.get(name) is not None:
                 history.learn(name, data[name], stamp=stamp)
@@ -190,13 +225,34 @@ def _apply(log: Log, event: Event, *, offset: int) -> None:
         history.learn(f"{data['status']}_at", None, stamp=stamp)
 
 
-def _act(log: Log, history: History, event: Event, *, is_presence: bool) -> None:
+def _erase(log: Log, account: Account, event: Event) -> None:
+    user = _user(log, account, event)
+    if user is None:
+        history = History(account=event.account, roll=account.history.roll, number=account.history.number)
+        log.accounts[event.account] = Account(
+            history=history,
+            touched=False,
+            upto=account.upto,
+            erased_at=event.at,
+            erased_users=account.erased_users,
+            to_end=account.episodes if account.to_end is None else account.to_end + account.episodes,
+        )
+    elif event.at > account.erased_users.get(user, -1):
+        account.erased_users[user] = event.at
+        account.history.users.pop(user, None)
+        account.touched = True
+
+
+def _act(log: Log, account: Account, event: Event, *, is_presence: bool) -> None:
+    history, user = account.history, _user(log, account, event)
+    if event.at <= account.erased_users.get(user, -1):
+        user = None
     is_old = _is_before_windows(log, event)
     if is_presence and is_old:
         history.begin(event.at)
     elif is_presence:
         history.count(_signal(log.bundle, event), at=event.at)
-        history.be_present(event.at, user=log.names.user(history, event.data.get("user")))
+        history.be_present(event.at, user=user)
         history.come_through(event.source, at=event.at)
     elif not is_old:
         history.count("ticket", at=event.at)
@@ -246,7 +302,10 @@ def _guarded(log: Log, entries: list[Entry], *, at: int) -> set[str]:
 
 def _evaluate(log: Log, evaluation: Evaluation, *, changed: bool, running: set[str], freed: set[str]) -> None:
     for account in log.accounts.values():
-        if account.upto >= evaluation.offset or (account.job in running and not changed):
+        if account.upto >= evaluation.offset:
+            continue
+        _remove(log, account, evaluation)
+        if account.gone or (account.job in running and not changed):
             continue
         is_over = account.job is not None and account.job not in running
         is_freed = any(account.history.is_fed_by(source) for source in freed)
@@ -254,7 +313,23 @@ def _evaluate(log: Log, evaluation: Evaluation, *, changed: bool, running: set[s
             _judge(log, account, evaluation, standing=changed or is_over)
             account.job = None if is_over else account.job
     log.result.evaluations.append(evaluation)
+    for name in evaluation.erased:
+        log.result.healths.pop(name, None)
     log.result.healths.update(evaluation.healths)
+
+
+def _remove(log: Log, account: Account, evaluation: Evaluation) -> None:
+    if account.to_end is None or log.bundle is None:
+        return
+    evaluation.erased.add(account.history.account)
+    evaluation.transitions += expiries(
+        account.history.account,
+        account.to_end,
+        at=evaluation.at,
+        place=(log.partition, evaluation.offset),
+        bundle=log.bundle.version,
+    )
+    account.to_end = None
 
 
 def _judge(log: Log, account: Account, evaluation: Evaluation, *, standing: bool) -> None:
@@ -279,7 +354,7 @@ def _judge(log: Log, account: Account, evaluation: Evaluation, *, standing: bool
         bundle=bundle.version,
         health=health,
         band=account.band,
-        evidence_days=min(view.features.get("tenure_days", 0), needed["days"]),
+        evidence_days=max(0, min(view.features.get("tenure_days", 0), needed["days"])),
         evidence_needed=needed["days"],
         active_days=min(view.features["active_days"], needed["active_days"]),
         active_days_needed=needed["active_days"],

@@ -40,12 +40,16 @@ class HashedNames(Names):
     def user(self, history: History, user: str | None) -> Hashable:
         if not user or history.number is None:
             return user
-        return mixed((_digest(user, self._seed) or 1) ^ mixed(history.number + 1)) or 1
+        return _of_account(_digest(user, self._seed) or 1, number=history.number)
 
 
 def seed_of(key: bytes) -> int:
     """Return the seed of a deployment's hashes, from its dead-letter key."""
     return int.from_bytes(hashlib.sha256(b"scorer state\0" + key).digest()[:8], "big")
+
+
+def _of_account(user: int, *, number: int) -> int:
+    return mixed(user ^ mixed(number + 1)) or 1
 
 
 def mixed(x: int) -> int:
@@ -123,17 +127,24 @@ def _accounts(chunk: Chunk) -> list[Account]:
 
 def _account(history: History, row: Mapping[str, Any], *, chunk: Chunk, place: int) -> Account:
     health, published = row["published_health"], row["published_band"]
+    number = history.number or 0
+    erased_at, gone, pending, *_ = chunk.erased.get(number, (-1, False, False))
+    episodes = _episodes(chunk, history.account, place=place)
     return Account(
         history=history,
         touched=bool(row["touched"]),
         due=row["due"],
         band=BANDS[row["band"]],
-        episodes=_episodes(chunk, history.account, place=place),
+        episodes=[] if pending else episodes,
         published=None
         if published < 0
         else (BANDS[published], None if health == NONE else health, row["published_day"]),
         job=None if row["job"] < 0 else chunk.jobs[row["job"]],
         upto=chunk.upto,
+        erased_at=erased_at,
+        erased_users={_of_account(user, number=number): at for user, at in chunk.erased_users.get(number, {}).items()},
+        gone=gone,
+        to_end=episodes if pending else None,
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from services.scorer.core.cycles import Snapshot, snapshots_of
-from shared.contracts.topics import SNAPSHOTS
+from shared.contracts.topology import Topology
 from shared.kafka import read_to_end
 
 Span = tuple[int, int]
@@ -26,9 +26,10 @@ async def read_values(kafka: str, topic: str, number: int) -> list[tuple[int, by
     return [(offset, value) for offset, value in found if value is not None]
 
 
-async def oldest_snapshot(kafka: str, number: int, *, partitions: int, span: Span) -> Snapshot | None:
+async def oldest_snapshot(kafka: str, number: int, *, topology: Topology, span: Span) -> Snapshot | None:
     """Return the oldest whole snapshot of a partition from which on the event log of that span still holds all."""
-    return oldest(snapshots_of(await read_values(kafka, SNAPSHOTS, number)), place=(number, partitions), span=span)
+    snapshots = snapshots_of(await read_values(kafka, topology.snapshots, number))
+    return oldest(snapshots, place=(number, topology.partitions), span=span)
 
 
 def oldest(snapshots: Sequence[Snapshot], *, place: tuple[int, int], span: Span) -> Snapshot | None:

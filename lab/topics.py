@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from cyclopts import App
 
 from shared.contracts.topics import TOPICS
+from shared.contracts.topology import agreed_topics
 from shared.kafka import create_topics, wait_ready
 from shared.settings import ServiceSettings, load
+from shared.topology import read_standing
 
 app = App(name="topics", help="Create Kafka's topics, and check how they are set.")
 
@@ -23,4 +25,6 @@ async def create(*, replication: int = 1, min_insync: int = 1) -> None:
 async def _created(*, replication: int, min_insync: int) -> Sequence[str]:
     settings = load(ServiceSettings)
     await wait_ready(settings.kafka, 5.0)
-    return await create_topics(settings.kafka, TOPICS.values(), replication=replication, min_insync=min_insync)
+    standing = await read_standing(settings.kafka)
+    topics = agreed_topics(standing)
+    return await create_topics(settings.kafka, topics, replication=replication, min_insync=min_insync)

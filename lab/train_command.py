@@ -37,7 +37,7 @@ def train_model(
         try:
             model = train(source, horizon_days=horizon_days, bundle=configuration(config))
         except ConfigError as fault:
-            raise Trouble("\n".join(fault.faults)) from None
+            raise Trouble(str(fault)) from None
     out.write_bytes(msgspec.json.format(msgspec.json.encode(model), indent=1) + b"\n")
     print(f"{out}: {_told(model)}")
 

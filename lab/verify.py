@@ -21,9 +21,11 @@ from services.scorer.core.cycles import Snapshot
 from shared.contracts.context import ContextKind, Fingerprint
 from shared.contracts.health import AccountHealth
 from shared.contracts.risk import Transition
-from shared.contracts.topics import CONTEXT, EVENTS, SNAPSHOTS
-from shared.kafka import partitions, read_to_end, wait_ready
+from shared.contracts.topics import CONTEXT
+from shared.contracts.topology import Topology
+from shared.kafka import read_to_end, wait_ready
 from shared.settings import HexKey, ServiceSettings, load, variable_name
+from shared.topology import current_topology
 
 SHOWN = 20
 KEY = "dead_letter_key"
@@ -52,10 +54,14 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Since:
-    """From where on a run is compared: `base`, and for accounts of a snapshot what follows the offset they stand at."""
+    """From where on a run is compared: `base`, and for accounts of a snapshot what follows the offset they stand at.
+
+    What was published until the snapshot's `clock` (epoch ms) may be of an earlier generation, with offsets of its own.
+    """
 
     base: int = 0
     standing: Mapping[str, int] = field(default_factory=dict)
+    clock: int = -1
 
     def covers(self, account: str, *, offset: int) -> bool:
         """Say whether what was published of an account at an offset is compared."""
@@ -117,17 +123,28 @@ async def compare(kafka: str, redis: "Redis", *, key: bytes | None = None, from_
     Redis shows of it.
     """
     healths, live = await read_healths(redis), await read_live(kafka)
-    contexts, count = await read_contexts(kafka), len(await partitions(kafka, EVENTS))
+    contexts, topology = await read_contexts(kafka), await current_topology(kafka)
     verdict = Verdict(fates={}, accounts=0, behind=0, differences=[])
-    for number in range(count):
-        snapshot = await _snapshot(kafka, number, partitions=count, wanted=from_snapshot)
+    for number in range(topology.partitions):
+        snapshot = await _snapshot(kafka, number, topology=topology, wanted=from_snapshot)
         begin = begin_at(snapshot.contents, seed=await _seed(kafka, key)) if snapshot else None
-        since = Since(base=snapshot.base, standing=standing_of(snapshot.contents)) if snapshot else WHOLE
-        records = await read_partition(kafka, EVENTS, number, from_offset=since.base)
-        result = oracle.run(records, partition=number, partitions=count, contexts=contexts, begin=begin)
+        since = _since(snapshot) if snapshot else WHOLE
+        records = await read_partition(kafka, topology.events, number, from_offset=since.base)
+        result = oracle.run(
+            records,
+            partition=number,
+            partitions=topology.partitions,
+            contexts=contexts,
+            generation=topology.generation,
+            begin=begin,
+        )
         for fate, n in result.counts.items():
             verdict.fates[fate] = verdict.fates.get(fate, 0) + n
-        held = {account: health for account, health in healths.items() if health.partition == number}
+        held = {
+            account: health
+            for account, health in healths.items()
+            if (health.generation, health.partition) == (topology.generation, number)
+        }
         upto = max((health.offset for health in held.values()), default=-1)
         verdict.accounts += len(result.healths)
         verdict.from_snapshot += snapshot is not None
@@ -137,16 +154,27 @@ async def compare(kafka: str, redis: "Redis", *, key: bytes | None = None, from_
     return verdict
 
 
-async def _snapshot(kafka: str, number: int, *, partitions: int, wanted: bool) -> Snapshot | None:
-    """Return the snapshot a partition is verified from, None where it is verified from its first record."""
-    span = await span_of(kafka, EVENTS, number)
-    if span[0] == 0 and not wanted:
+async def _snapshot(kafka: str, number: int, *, topology: Topology, wanted: bool) -> Snapshot | None:
+    """Return the snapshot a partition is verified from, None where it is verified from its first record.
+
+    A generation that was moved to begins with a snapshot: its log goes on from what lies in the one before.
+    """
+    span = await span_of(kafka, topology.events, number)
+    if span[0] == 0 and topology.generation == 1 and not wanted:
         return None
-    snapshot = await oldest_snapshot(kafka, number, partitions=partitions, span=span)
+    snapshot = await oldest_snapshot(kafka, number, topology=topology, span=span)
     if snapshot is None:
-        where = f"{EVENTS}/{number} begins at {span[0]}"
-        raise Trouble(f"{where}, and {SNAPSHOTS}/{number} holds no whole snapshot from which on it holds every event")
+        raise Trouble(
+            f"{topology.events}/{number} begins at {span[0]}, and {topology.snapshots}/{number} holds no whole snapshot"
+            " from which on it holds every event"
+        )
     return snapshot
+
+
+def _since(snapshot: Snapshot) -> Since:
+    marker = snapshot.contents.marker
+    clock = -1 if marker.clock is None else marker.clock
+    return Since(base=marker.base, standing=standing_of(snapshot.contents), clock=clock)
 
 
 async def _seed(kafka: str, key: bytes | None) -> int:
@@ -177,10 +205,11 @@ def compared(
     """Return how the live system differs in one partition as of the tick at `upto`, once an account and kind."""
 
     def is_compared(row: Transition | AccountHealth) -> bool:
-        return row.partition == partition and row.offset <= upto and since.covers(row.account, offset=row.offset)
+        is_ours = row.partition == partition and row.offset <= upto and row.at > since.clock
+        return is_ours and since.covers(row.account, offset=row.offset)
 
     past = [evaluation for evaluation in result.evaluations if evaluation.offset <= upto]
-    latest = {account: health for evaluation in past for account, health in evaluation.healths.items()}
+    latest = _latest(past)
     found = [
         Difference(account=account, at=health.at, what=_what(healths.get(account), health))
         for account, health in latest.items()
@@ -199,6 +228,15 @@ def compared(
     )
     found += _rows(scores, published.scores, what="a score")
     return found + _rows(transitions, published.transitions, what="a transition")
+
+
+def _latest(evaluations: Sequence[oracle.Evaluation]) -> dict[str, AccountHealth]:
+    latest: dict[str, AccountHealth] = {}
+    for evaluation in evaluations:
+        for account in evaluation.erased:
+            latest.pop(account, None)
+        latest |= evaluation.healths
+    return latest
 
 
 def _rows(truth: Rows, published: Rows, *, what: str) -> list[Difference]:

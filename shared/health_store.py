@@ -3,6 +3,8 @@
     churn:health:<account>        hash   g, o  position of the tick that wrote it: generation, offset
                                          p     AccountHealth as JSON
                                          i, d  what the indexes hold of it; day of the last history point
+                                         x     T of the tick that erased it: nothing from before it is shown again.
+                                               An account that is gone since has g, o and x alone
     churn:history:<account>       list   [at, health, band], oldest first, at most 400; a fourth member `true` marks
                                          a day reconstructed from an imported history
     churn:by:health               zset   account, by health; `unknown` comes last
@@ -10,7 +12,8 @@
     churn:by:name                 zset   name, NUL, account: in alphabetical order
     churn:by:{band,owner,segment}:<value>    zset   account, by health
     churn:filling                 hash   partition -> the fill under way, by a random name
-    churn:filled                  hash   partition -> generation, once all its accounts are written
+    churn:filled                  hash   partition -> generation, once all its accounts are written;
+                                         of:<generation> -> how many partitions it has
 
 One script writes many accounts; positions are compared as decimal strings, so that a stale writer changes nothing.
 The keys are not spread for Redis Cluster.
@@ -28,12 +31,16 @@ import msgspec
 from redis.asyncio import Redis
 
 from shared.contracts.health import AccountHealth, Band
+from shared.contracts.partition import partition_of
+from shared.contracts.topics import PARTITIONS
+from shared.contracts.topology import Topology
 
 ROWS_PER_CALL: Final = 500
 """Redis serves nobody else during a script; 500 accounts take it a few milliseconds."""
 HISTORY_POINTS: Final = 400
 STEPS_PER_CALL: Final = 2000
 _SEPARATOR: Final = "\x1f"
+_OF: Final = b"of:"
 
 _WRITE: Final = """
 local function cmp(a, b)
@@ -61,11 +68,19 @@ local function enter(account, new)
   redis.call('ZADD', 'churn:by:arr', new[5], account)
   redis.call('ZADD', 'churn:by:name', 0, new[6] .. '\\0' .. account)
 end
+local function remove(account, old)
+  if old then
+    leave(account, split(old))
+    redis.call('ZREM', 'churn:by:health', account)
+    redis.call('ZREM', 'churn:by:arr', account)
+  end
+  redis.call('DEL', 'churn:health:' .. account)
+end
 local g, o, points, results = ARGV[1], ARGV[2], tonumber(ARGV[3]), {}
 for n, row in ipairs(cmsgpack.unpack(ARGV[4])) do
-  local account, payload, index, at = row[1], row[2], row[3], row[4]
+  local account, payload, index, at, erased = row[1], row[2], row[3], row[4], row[5]
   local key = 'churn:health:' .. account
-  local was = redis.call('HMGET', key, 'g', 'o', 'i', 'd')
+  local was = redis.call('HMGET', key, 'g', 'o', 'i', 'd', 'x')
   local order = 1
   if was[1] then
     order = cmp(g, was[1])
@@ -74,21 +89,29 @@ for n, row in ipairs(cmsgpack.unpack(ARGV[4])) do
   if order < 0 then
     results[n] = 0
   elseif order == 0 then
-    results[n] = redis.call('HGET', key, 'p') == payload and 2 or 3
+    results[n] = (redis.call('HGET', key, 'p') or '') == payload and 2 or 3
   else
-    local day = string.format('%d', math.floor(at / 86400000))
-    redis.call('HSET', key, 'g', g, 'o', o, 'p', payload, 'i', index, 'd', day)
-    if was[3] ~= index or was[4] ~= day then
-      local old, new = was[3] and split(was[3]), split(index)
-      if was[3] ~= index then
-        if old then leave(account, old) end
-        enter(account, new)
-      end
-      if not old or old[1] ~= new[1] or old[2] ~= new[2] or was[4] ~= day then
-        local health = new[1] == '' and 'null' or new[1]
-        local history = 'churn:history:' .. account
-        redis.call('RPUSH', history, string.format('[%.0f,%s,"%s"]', at, health, new[2]))
-        redis.call('LTRIM', history, -points, -1)
+    if erased >= 0 and tonumber(was[5] or -1) < erased then
+      remove(account, was[3])
+      redis.call('DEL', 'churn:history:' .. account)
+      redis.call('HSET', key, 'g', g, 'o', o, 'x', string.format('%.0f', erased))
+      was = {false, false, false, false}
+    end
+    if payload ~= '' then
+      local day = string.format('%d', math.floor(at / 86400000))
+      redis.call('HSET', key, 'g', g, 'o', o, 'p', payload, 'i', index, 'd', day)
+      if was[3] ~= index or was[4] ~= day then
+        local old, new = was[3] and split(was[3]), split(index)
+        if was[3] ~= index then
+          if old then leave(account, old) end
+          enter(account, new)
+        end
+        if not old or old[1] ~= new[1] or old[2] ~= new[2] or was[4] ~= day then
+          local health = new[1] == '' and 'null' or new[1]
+          local history = 'churn:history:' .. account
+          redis.call('RPUSH', history, string.format('[%.0f,%s,"%s"]', at, health, new[2]))
+          redis.call('LTRIM', history, -points, -1)
+        end
       end
     end
     results[n] = 1
@@ -130,8 +153,10 @@ return {found, rest and last or '', rest and score or ''}
 
 _PUT_HISTORY: Final = """
 local points, known = {}, {}
+local erased = tonumber(redis.call('HGET', KEYS[2], 'x') or -1)
 local function take(raw)
   local point = cjson.decode(raw)
+  if point[1] < erased then return end
   local at, reconstructed = string.format('%.0f', point[1]), point[4] == true
   if known[at] and (reconstructed or not points[known[at]].reconstructed) then return end
   if not known[at] then known[at] = #points + 1 end
@@ -148,7 +173,7 @@ for n = math.max(1, #points - ARGV[1] + 1), #points do redis.call('RPUSH', KEYS[
 _END_FILL: Final = """
 if redis.call('HGET', 'churn:filling', ARGV[1]) ~= ARGV[3] then return 0 end
 redis.call('HDEL', 'churn:filling', ARGV[1])
-redis.call('HSET', 'churn:filled', ARGV[1], ARGV[2])
+redis.call('HSET', 'churn:filled', ARGV[1], ARGV[2], 'of:' .. ARGV[2], ARGV[4])
 return 1
 """
 
@@ -168,6 +193,7 @@ class Written(IntEnum):
 class HealthRow(NamedTuple):
     """One account to write: `payload` is its AccountHealth as JSON, the rest is what the indexes need.
 
+    An empty payload removes the account; `erased` is when (T, epoch ms) it was removed last: its history begins there.
     A tuple because a tick makes tens of thousands; `health` in milli-points, `at` epoch ms.
     """
 
@@ -180,6 +206,7 @@ class HealthRow(NamedTuple):
     segment: str | None = None
     arr: int | None = None
     name: str | None = None
+    erased: int | None = None
 
 
 class Sort(StrEnum):
@@ -262,10 +289,14 @@ class HealthStore:
         return [msgspec.json.decode(point, type=Point) for point in raw]
 
     async def put_history(self, points: Mapping[str, Sequence[Point]]) -> None:
-        """Add points to the histories of accounts, in their place by time; what was known then is never replaced."""
+        """Add points to the histories of accounts, in their place by time; what was known then is never replaced.
+
+        Points from before an account was erased are left out.
+        """
         for account, some in points.items():
             args: list[int | bytes] = [HISTORY_POINTS, *(_history_point(point) for point in some)]
-            await self._put_history(keys=[f"churn:history:{account}"], args=args)
+            keys = [f"churn:history:{account}", f"churn:health:{account}"]
+            await self._put_history(keys=keys, args=args)
 
     async def page(
         self, *, where: Filter, sort: Sort = Sort.HEALTH, limit: int = 50, cursor: str | None = None
@@ -287,7 +318,15 @@ class HealthStore:
     async def filled(self) -> Mapping[int, int]:
         """Return the generation by partition of which every account was written since Redis was last emptied."""
         raw = await cast("Awaitable[dict[bytes, bytes]]", self._redis.hgetall("churn:filled"))
-        return {int(partition): int(generation) for partition, generation in raw.items()}
+        return {int(field): int(generation) for field, generation in raw.items() if not field.startswith(_OF)}
+
+    async def is_filled(self, account: str) -> bool:
+        """Say whether an account that is not in Redis does not exist: its partition was written in full."""
+        raw = await cast("Awaitable[dict[bytes, bytes]]", self._redis.hgetall("churn:filled"))
+        sizes = {1: PARTITIONS}  # a deployment that has not said anything else
+        sizes |= {int(field.removeprefix(_OF)): int(size) for field, size in raw.items() if field.startswith(_OF)}
+        home = partition_of(account.encode(), partitions=sizes[max(sizes)])
+        return raw.get(b"%d" % home) == b"%d" % max(sizes)
 
     async def begin_fill(self, partition: int) -> str:
         """Note that every account of a partition is about to be written, and return the fill's name for `end_fill`."""
@@ -295,12 +334,12 @@ class HealthStore:
         await self._redis.hset("churn:filling", str(partition), fill)
         return fill
 
-    async def end_fill(self, generation: int, partition: int, *, fill: str) -> bool:
+    async def end_fill(self, topology: Topology, partition: int, *, fill: str) -> bool:
         """Say that every account of a partition is in Redis; False when Redis was emptied since the fill began.
 
         Another fill that began since makes it False too. Until it is True, `filled` asks for a rewrite.
         """
-        args = (str(partition), str(generation), fill)
+        args = (str(partition), str(topology.generation), fill, str(topology.partitions))
         return bool(await self._end_fill(keys=(), args=args))
 
     async def _keys(self, where: Filter, sort: Sort) -> Sequence[str]:
@@ -316,12 +355,12 @@ def _history_point(point: Point) -> bytes:
     return msgspec.json.encode([*members, True] if point.reconstructed else members)
 
 
-def _packed(row: HealthRow) -> tuple[str, str, str, int]:
+def _packed(row: HealthRow) -> tuple[str, str, str, int, int]:
     # one MessagePack argument instead of four Redis ones: redis-py spends 3 us on each; Redis reads text, not `bin`
-    account, payload, health, band, at, owner, segment, arr, name = row
+    account, payload, health, band, at, owner, segment, arr, name, erased = row
     shown = "" if health is None else health
     index = f"{shown}\x1f{band}\x1f{_clean(owner)}\x1f{_clean(segment)}\x1f{-(arr or 0)}\x1f{_clean(name).casefold()}"
-    return account, payload.decode(), index, at
+    return account, payload.decode(), index, at, -1 if erased is None else erased
 
 
 def _clean(text: str | None) -> str:

@@ -21,7 +21,7 @@ REQUEST_TIMEOUT_S = 30.0
 MAX_REQUEST_BYTES = MAX_MESSAGE_BYTES + (1 << 16)
 POLL_S = 0.2
 # the broker may keep any of these differently without harm to us
-OPERATOR_SETTINGS = frozenset({"min.insync.replicas"})
+OPERATOR_SETTINGS = frozenset({"min.insync.replicas", "max.compaction.lag.ms"})
 
 
 class KafkaProblem(Exception):
@@ -119,21 +119,26 @@ async def create_topics(
     return [topic.name for topic in missing]
 
 
-async def partitions(bootstrap: str, topic: str) -> Sequence[int]:
-    """Return the partition numbers of a topic as the broker has them now; raise KafkaProblem when there is none.
-
-    A consumer's own `partitions_for_topic` knows only topics it is subscribed to.
-    """
+async def partition_counts(bootstrap: str, topics: Iterable[str]) -> Mapping[str, int]:
+    """Return how many partitions each topic has as the broker has them now, 0 where there is none."""
     client = AIOKafkaClient(bootstrap_servers=bootstrap)
     try:
         await client.bootstrap()
         metadata = await client.fetch_all_metadata()
     finally:
         await client.close()
-    numbers = metadata.partitions_for_topic(topic)
-    if not numbers:
+    return {topic: len(metadata.partitions_for_topic(topic) or ()) for topic in topics}
+
+
+async def partitions(bootstrap: str, topic: str) -> Sequence[int]:
+    """Return the partition numbers of a topic as the broker has them now; raise KafkaProblem when there is none.
+
+    A consumer's own `partitions_for_topic` knows only topics it is subscribed to.
+    """
+    count = (await partition_counts(bootstrap, [topic]))[topic]
+    if not count:
         raise KafkaProblem(f"topic {topic!r} does not exist; `churnwatch topics create` makes it")
-    return sorted(numbers)
+    return range(count)
 
 
 async def read_to_end(

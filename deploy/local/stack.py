@@ -18,9 +18,10 @@ from deploy.local.processes import Started, end, remember, remembered, running
 from deploy.local.redis import LocalRedis
 from deploy.local.server import HOST, Server, ServerFailed, claim_port, port_is_open
 from deploy.local.settings import LocalSettings
-from shared.contracts.topics import TOPICS
+from shared.contracts.topology import agreed_topics
 from shared.kafka import KafkaProblem, create_topics, wait_ready
 from shared.settings import load
+from shared.topology import read_standing
 
 READY_TIMEOUT_S = 90.0
 PROBE_TIMEOUT_S = 3.0
@@ -237,7 +238,8 @@ def _is_up(settings: LocalSettings, name: str) -> bool:
 
 async def _topics(kafka: str) -> None:
     await wait_ready(kafka)
-    created = await create_topics(kafka, TOPICS.values())
+    standing = await read_standing(kafka)
+    created = await create_topics(kafka, agreed_topics(standing))
     if created:
         print(f"created {len(created)} topics")
 

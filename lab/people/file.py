@@ -22,7 +22,7 @@ def read_people(path: Path) -> People:
 
 def file_faults(people: People, *, segments: Iterable[str] | None = None) -> Sequence[str]:
     """Return what is wrong in the file itself; `segments` are those accounts have, None if nobody told."""
-    found = list(faults_of(people))
+    found = [str(fault) for fault in faults_of(people)]
     if segments is None:
         return found
     known = {segment.casefold() for segment in segments}

@@ -9,8 +9,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from lab.sources.counts import Seen
 from shared.contracts.events import Event, Kind, parse_time, source_of
-from shared.contracts.topics import EVENTS
 from shared.kafka import partitions, read_to_end
+from shared.topology import current_topology
 
 MOST_EVENTS: Final = 2_000_000
 _FACTS: Final = frozenset(f"churn.{kind}.v1" for kind in Kind) - {"churn.usage.v1"}
@@ -21,6 +21,7 @@ _PRESENCE: Final = frozenset({"churn.login.v1", "churn.outcome.v1"})
 class Start:
     """Where reading a partition starts; `is_cut` if older events of the time asked for are left out."""
 
+    topic: str
     partition: int
     offset: int
     is_cut: bool
@@ -33,11 +34,12 @@ class _Told(msgspec.Struct):
 
 async def starts(kafka: str, *, since: int, most: int = MOST_EVENTS) -> list[Start]:
     """Return where the events since a time (epoch ms, of the broker) begin, at most so many altogether."""
-    numbers = await partitions(kafka, EVENTS)
+    events = (await current_topology(kafka)).events
+    numbers = await partitions(kafka, events)
     consumer = AIOKafkaConsumer(bootstrap_servers=kafka, group_id=None, enable_auto_commit=False)
     await consumer.start()
     try:
-        tps = [TopicPartition(EVENTS, number) for number in numbers]
+        tps = [TopicPartition(events, number) for number in numbers]
         ends = await consumer.end_offsets(tps)
         firsts = await consumer.offsets_for_times(dict.fromkeys(tps, since))
     finally:
@@ -45,6 +47,7 @@ async def starts(kafka: str, *, since: int, most: int = MOST_EVENTS) -> list[Sta
     allowed = most // len(tps)
     return [
         Start(
+            topic=tp.topic,
             partition=tp.partition,
             offset=max(first.offset, ends[tp] - allowed),
             is_cut=first.offset < ends[tp] - allowed,
@@ -57,7 +60,7 @@ async def starts(kafka: str, *, since: int, most: int = MOST_EVENTS) -> list[Sta
 async def read_seen(kafka: str, start: Start, *, source: str | None) -> AsyncIterator[Seen]:
     """Yield what users did, of one source or of all; ticks, facts and what can't be read are passed over."""
     wanted = None if source is None else source_of(source)
-    async for record in read_to_end(kafka, EVENTS, start.partition, start.offset):
+    async for record in read_to_end(kafka, start.topic, start.partition, start.offset):
         if record.key is None or record.value is None:
             continue
         try:

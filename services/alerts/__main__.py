@@ -5,11 +5,12 @@ import sys
 import uvicorn
 
 from services.alerts.app import Alerts, build
-from services.alerts.configuration import BadConfiguration, read_configuration
+from services.alerts.configuration import read_configuration
 from services.alerts.outbox import Pace
 from services.alerts.settings import AlertSettings
 from shared import settings
 from shared.telemetry import configure_logs
+from shared.yaml_file import BadFiles
 
 DRAIN_S = 15
 
@@ -19,7 +20,7 @@ def main() -> None:
     told = settings.load(AlertSettings)
     try:
         configuration = read_configuration(told.config)
-    except BadConfiguration as bad:
+    except BadFiles as bad:
         for line in bad.faults:
             print(line, file=sys.stderr)  # noqa: T201  logs are not configured yet
         raise SystemExit(2) from None

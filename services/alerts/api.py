@@ -17,8 +17,6 @@ from services.alerts.core.alert import OPEN_STATES
 from shared.contracts.alerts import Alert, AlertState, Command, CommandKind, Verdict
 from shared.contracts.health import AccountHealth, Band
 from shared.contracts.notices import Notice, NoticeKind
-from shared.contracts.partition import partition_of
-from shared.contracts.topics import PARTITIONS
 from shared.health_store import BadCursor, Filter, HealthStore, Point, Sort
 from shared.keys import KeyRecord, Scope
 
@@ -243,8 +241,7 @@ def _presented(authorization: str) -> str:
 
 async def _absent(api: Api, account: str) -> Refused:
     """Return what to say of an account that Redis doesn't hold: unknown only if Redis is known to be complete."""
-    filled = await api.store.filled()
-    if partition_of(account.encode(), partitions=PARTITIONS) in filled:
+    if await api.store.is_filled(account):
         return Refused(404, "unknown_account", f"no account {account!r}")
     return Refused(503, "not_filled", "health is still being written; the account may exist", retry_after_s=5)
 

@@ -44,7 +44,7 @@ from services.alerts.openapi import TITLE, describe
 from services.alerts.outbox import Outbox, Pace, Post
 from services.alerts.settings import AlertSettings
 from shared import clock
-from shared.contracts.alerts import Command
+from shared.contracts.alerts import READERS, Command
 from shared.follow import Follower
 from shared.health_store import HealthStore
 from shared.kafka import producer as new_producer
@@ -52,7 +52,6 @@ from shared.keys import KeyRing
 from shared.telemetry import Ready, ops_router
 
 EXIT_TASK_DIED: Final = 70
-GROUP: Final = "churn-alerts"
 SEND_TIMEOUT_S: Final = 5.0
 REDIS_TIMEOUT_S: Final = 2.0
 
@@ -64,7 +63,7 @@ class Alerts:
     settings: AlertSettings
     configuration: Configuration
     names: Names = field(default_factory=Names)
-    group: str = GROUP
+    group: str = READERS
     pace: Pace = field(default_factory=Pace)
     registry: CollectorRegistry = REGISTRY
     watch: Watch = field(default_factory=lambda: Watch(time.monotonic))

@@ -19,8 +19,12 @@ class Book:
         self._account_of: dict[str, str] = {}
 
     def apply(self, record: ConsumerRecord[bytes | None, bytes | None]) -> None:
-        """Take one record: the newest of an account holds."""
-        if record.key is None or record.value is None:
+        """Take one record: the newest of an account holds, none lets go of it."""
+        if record.key is None:
+            return
+        if record.value is None:
+            gone = self._by_account.pop(record.key.decode("utf-8", "replace"), None)
+            self._account_of.pop(gone.id if gone is not None else "", None)
             return
         try:
             alert = msgspec.json.decode(record.value, type=Alert)

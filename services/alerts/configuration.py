@@ -1,26 +1,21 @@
 """Read the YAML files that say whom to tell what, and name every fault in them at once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
-import yaml
 
 from services.alerts.core.message import Background, Playbook
 from services.alerts.core.people import People, faults_of
 from services.alerts.core.routing import Routes, faults
+from shared.contracts.fault import Fault, faults_of_shape
+from shared.yaml_file import BadFiles, read_yaml
 
 T = TypeVar("T")
 
-
-class BadConfiguration(Exception):
-    """One or more files can't be used; `faults` has one line each."""
-
-    def __init__(self, found: Sequence[str]) -> None:
-        super().__init__("; ".join(found))
-        self.faults = found
+MOST_ALPHA = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,35 +28,39 @@ class Configuration:
 
 
 def read_configuration(folder: Path) -> Configuration:
-    """Read routes, people and playbooks, and the silence rule's alpha out of rules. Raises BadConfiguration."""
+    """Read routes, people and playbooks, and the silence rule's alpha out of rules. Raises BadFiles."""
     found: list[str] = []
-    routes = _read(folder / "routes.yaml", Routes, found)
-    people = _read(folder / "people.yaml", People, found)
+    routes = _read(folder / "routes.yaml", Routes, found, faults)
+    people = _read(folder / "people.yaml", People, found, faults_of)
     playbooks = _read(folder / "playbooks.yaml", dict[str, Playbook], found)
-    rules = _read(folder / "rules.yaml", dict[str, Any], found)
-    alpha = _alpha(rules or {}, found)
-    if routes is not None:
-        found += [f"{folder / 'routes.yaml'}: {fault}" for fault in faults(routes)]
-    if people is not None:
-        found += [f"{folder / 'people.yaml'}: {fault}" for fault in faults_of(people)]
-    if found or routes is None or people is None or playbooks is None:
-        raise BadConfiguration(found)
-    return Configuration(routes=routes, people=people, background=Background(playbooks=playbooks, alpha_permille=alpha))
+    rules = _read(folder / "rules.yaml", dict[str, Any], found, _alpha_faults)
+    if found or routes is None or people is None or playbooks is None or rules is None:
+        raise BadFiles(found)
+    background = Background(playbooks=playbooks, alpha_permille=rules["silence"]["alpha_permille"])
+    return Configuration(routes=routes, people=people, background=background)
 
 
-def _read(path: Path, shape: type[T], found: list[str]) -> T | None:
+def _none(_content: object) -> Iterable[Fault]:
+    return ()
+
+
+def _read(path: Path, shape: type[T], found: list[str], judge: Callable[[T], Iterable[Fault]] = _none) -> T | None:
+    """Return a file's content, or None and add every fault; `judge` finds those that types don't tell."""
     try:
-        return msgspec.convert(yaml.safe_load(path.read_text("utf-8")), shape)
-    except (OSError, yaml.YAMLError, UnicodeDecodeError, msgspec.ValidationError) as fault:
-        found.append(f"{path}: {' '.join(str(fault).split())}")
+        file = read_yaml(path)
+    except BadFiles as bad:
+        found += bad.faults
         return None
+    wrong = list(faults_of_shape(file.content, shape))
+    content = None if wrong else msgspec.convert(file.content, shape)
+    if content is not None:
+        wrong = list(judge(content))
+    found += file.in_words(wrong)
+    return content
 
 
-def _alpha(rules: Mapping[str, Any], found: list[str]) -> int:
+def _alpha_faults(rules: dict[str, Any]) -> Iterable[Fault]:
     silence = rules.get("silence")
     alpha = silence.get("alpha_permille") if isinstance(silence, dict) else None
-    if not isinstance(alpha, int) or not 0 < alpha <= 1000:
-        if rules:
-            found.append(f"rules.yaml: silence.alpha_permille: {alpha!r} is no number from 1 to 1000")
-        return 1000
-    return alpha
+    if not isinstance(alpha, int) or not 0 < alpha <= MOST_ALPHA:
+        yield Fault(("silence", "alpha_permille"), f"{alpha!r} is no number from 1 to {MOST_ALPHA}")

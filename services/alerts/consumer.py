@@ -1,6 +1,7 @@
-"""Turn transitions and commands into alerts: read, decide, make durable, hand to the outbox, commit."""
+"""Turn transitions, lists and commands into alerts: read, decide, make durable, hand to the outbox, commit."""
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -10,19 +11,24 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from services.alerts.core.alert import Position
+from services.alerts.core.open_list import Gathered, OpenList, gather
 from services.alerts.desk import Desk
 from services.alerts.metrics import Metrics, Stage
 from services.alerts.outbox import Outbox
 from shared.contracts import topics
 from shared.contracts.alerts import Command
-from shared.contracts.risk import Transition
+from shared.contracts.risk import OpenEpisodes, Transition, read_risk
 from shared.dead_letters import Cause, Source, dead_letter
 
 POLL_MS: Final = 200
 MOST_RECORDS: Final = 1000
 STAGE: Final = "alerts"
 
+ACCOUNTS_A_TURN: Final = 1000
+
 Record: TypeAlias = "ConsumerRecord[bytes | None, bytes | None]"
+Lists: TypeAlias = dict[TopicPartition, Gathered]
+"""What came of the newest list of open episodes of each partition."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,39 +66,67 @@ async def consume(intake: Intake, desk: Desk, outbox: Outbox) -> None:
     )
     await consumer.start()
     try:
-        await _assign(consumer, intake)
+        committed = await _assign(consumer, intake)
+        lists: Lists = {}
         while True:
             batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=MOST_RECORDS)
             records = [record for batch in batches.values() for record in batch]
             if records:
-                await _take(records, intake, desk=desk, outbox=outbox)
-                await consumer.commit()
+                await _take(records, intake, desk=desk, outbox=outbox, lists=lists)
+                upto = {tp: _read_upto(batch, lists.get(tp)) for tp, batch in batches.items()}
+                await consumer.commit(upto)
+                committed |= {_key(tp): offset for tp, offset in upto.items()}
+            await desk.let_go(committed)
     finally:
         await consumer.stop()
 
 
-async def _take(records: Sequence[Record], intake: Intake, *, desk: Desk, outbox: Outbox) -> None:
+def _read_upto(batch: Sequence[Record], list_begun: Gathered | None) -> int:
+    """Return where a restart goes on: a list of which parts are missing must be read again from its first."""
+    return batch[-1].offset + 1 if list_begun is None or list_begun.is_whole else list_begun.first
+
+
+async def _take(records: Sequence[Record], intake: Intake, *, desk: Desk, outbox: Outbox, lists: Lists) -> None:
     changed: dict[str, None] = {}
     for record in records:
         try:
-            account = _decode(record, intake.names)(desk)
+            said = _decode(record, intake.names)
         except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError) as error:
             await _bury(record, str(error), intake)
             continue
-        if account is not None:
-            changed[account] = None
+        position = Position(topic=record.topic, partition=record.partition, offset=record.offset)
+        match said:
+            case OpenEpisodes():
+                tp = TopicPartition(record.topic, record.partition)
+                lists[tp], listed = gather(lists.get(tp), said, lies_at=record.offset)
+                found = await _correct(desk, listed, intake.metrics) if listed else []
+            case Transition():
+                found = [desk.hear(said, position)]
+            case Command():
+                found = [desk.obey(said, position)]
+        changed |= dict.fromkeys(account for account in found if account is not None)
     await desk.keep(changed)
     for account in changed:
         outbox.offer(account)
 
 
-def _decode(record: Record, names: Names) -> Callable[[Desk], str | None]:
-    position = Position(topic=record.topic, partition=record.partition, offset=record.offset)
+async def _correct(desk: Desk, listed: OpenList, metrics: Metrics) -> Sequence[str | None]:
+    """Hold every alert against a list of open episodes, and let others work in between."""
+    found, heard = [], 0
+    for number, account in enumerate(desk.accounts()):
+        if number % ACCOUNTS_A_TURN == 0:
+            await asyncio.sleep(0)
+        known, changed = desk.correct(account, listed)
+        found.append(changed)
+        heard += known
+    metrics.unheard.inc(len(listed.episodes) - heard)
+    return found
+
+
+def _decode(record: Record, names: Names) -> Transition | OpenEpisodes | Command:
     if record.topic == names.risk:
-        transition = msgspec.json.decode(record.value or b"", type=Transition)
-        return lambda desk: desk.hear(transition, position)
-    command = msgspec.json.decode(record.value or b"", type=Command)
-    return lambda desk: desk.obey(command, position)
+        return read_risk(record.key, record.value or b"")
+    return msgspec.json.decode(record.value or b"", type=Command)
 
 
 async def _bury(record: Record, error: str, intake: Intake) -> None:
@@ -106,8 +140,11 @@ async def _bury(record: Record, error: str, intake: Intake) -> None:
     await intake.producer.send_and_wait(intake.names.dead_letters, letter.value, key=record.key, headers=letter.headers)
 
 
-async def _assign(consumer: AIOKafkaConsumer, intake: Intake) -> None:
-    """Take every partition, each from the committed offset, or from its beginning if that is gone or was never."""
+async def _assign(consumer: AIOKafkaConsumer, intake: Intake) -> dict[str, int]:
+    """Take every partition, each from the committed offset, or from its beginning if that is gone or was never.
+
+    Returns where reading begins, by `topic/partition`.
+    """
     tps = [
         TopicPartition(name, number)
         for name in (intake.names.risk, intake.names.commands)
@@ -115,6 +152,12 @@ async def _assign(consumer: AIOKafkaConsumer, intake: Intake) -> None:
     ]
     beginnings = await consumer.beginning_offsets(tps)
     committed = {tp: await consumer.committed(tp) for tp in tps}
+    starts = {tp: max(beginnings[tp], committed[tp] or 0) for tp in tps}
     consumer.assign(tps)
     for tp in tps:  # no await since assign: aiokafka would look for offsets by itself, find none and stand still
-        consumer.seek(tp, max(beginnings[tp], committed[tp] or 0))
+        consumer.seek(tp, starts[tp])
+    return {_key(tp): start for tp, start in starts.items()}
+
+
+def _key(tp: TopicPartition) -> str:
+    return Position(topic=tp.topic, partition=tp.partition, offset=0).key

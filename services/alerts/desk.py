@@ -8,8 +8,9 @@ import msgspec
 from aiokafka import AIOKafkaProducer
 from msgspec.structs import replace
 
-from services.alerts.core.alert import OPEN_STATES, QUIET, Folded, Position, fold, obey
+from services.alerts.core.alert import OPEN_STATES, QUIET, Folded, Outcome, Position, fold, may_go, obey, withdraw
 from services.alerts.core.delivery import PATIENCE_MS, owes, owes_reply, plan, settled, with_delivery, with_fallback
+from services.alerts.core.open_list import OpenList, absent, is_listed, withdrawal
 from services.alerts.core.routing import Note, Routes, Why, decide
 from services.alerts.metrics import Metrics
 from shared.contracts.alerts import Alert, Command, Delivery
@@ -57,6 +58,7 @@ class Desk:
         self._order = asyncio.Lock()
         self._unkept: set[str] = set()
         self._held_back: set[str] = set()
+        self._erased = {account for account, alert in self._alerts.items() if alert.erased}
         for account, alert in self._alerts.items():
             self._hold_back(account, decide(alert, around.routes, now=around.now_ms()).why)
 
@@ -69,6 +71,25 @@ class Desk:
         """Take a command; return the account if its alert changed."""
         return self._took(command.account, obey(self._alerts.get(command.account), command, position=position))
 
+    def correct(self, account: str, listed: OpenList) -> tuple[int, str | None]:
+        """Take a list of open episodes as far as it concerns an account.
+
+        Return how many reasons of its alert the list has, and the account if reasons it lacks were withdrawn.
+        """
+        alert = self._alerts[account]
+        if not is_listed(alert, listed):
+            return 0, None
+        heard = sum(reason.episode in listed.episodes for reason in alert.reasons)
+        gone = absent(alert, listed)
+        if not gone:
+            return heard, None
+        outcome = Outcome.LEFT
+        for reason in gone:
+            folded = withdraw(alert, withdrawal(alert, reason, listed=listed))
+            alert, outcome = folded.alert or alert, folded.outcome
+        self._around.metrics.absent.inc(len(gone))
+        return heard, self._took(account, Folded(alert=alert, outcome=outcome))
+
     async def keep(self, accounts: Iterable[str]) -> None:
         """Make the alerts of these accounts durable as they are now. Raises Fenced, KafkaError.
 
@@ -79,6 +100,8 @@ class Desk:
         try:
             for account in dict.fromkeys(accounts):
                 async with self._order:  # snapshots of one account reach the log in the order they were taken
+                    if account not in self._alerts:  # let go of meanwhile
+                        continue
                     self._check_fence()
                     taken[account] = self._alerts[account]
                     value = msgspec.json.encode(taken[account])
@@ -87,7 +110,30 @@ class Desk:
         except asyncio.CancelledError:
             await asyncio.gather(*sent, return_exceptions=True)
             raise
-        self._unkept -= {account for account, alert in taken.items() if self._alerts[account] is alert}
+        self._unkept -= {account for account, alert in taken.items() if self._alerts.get(account) is alert}
+
+    async def let_go(self, committed: Mapping[str, int]) -> None:
+        """Take what is erased off the record and out of memory, as far as it is over. Raises Fenced, KafkaError.
+
+        `committed` is how far transitions and commands are committed, by `topic/partition`: once the alert is gone,
+        nothing else knows what it contained, and a replay would open it anew.
+        """
+        for account in sorted(self._erased - self._unkept):
+            alert = self._alerts.get(account)
+            if alert is None or not alert.erased:
+                self._erased.discard(account)
+            elif may_go(alert, committed):
+                async with self._order:
+                    self._check_fence()
+                    sent = await self._around.producer.send(self._around.topic, None, key=account.encode())
+                    try:
+                        await asyncio.shield(sent)
+                    except asyncio.CancelledError:
+                        await asyncio.gather(sent, return_exceptions=True)
+                        raise
+                    del self._alerts[account]
+                self._erased.discard(account)
+                self._held_back.discard(account)
 
     async def secure(self, account: str) -> None:
         """Return when what an account's alerts intend is durable and we may act on it. Raises Fenced, KafkaError."""
@@ -147,6 +193,11 @@ class Desk:
         if folded.alert is None or folded.outcome in QUIET:
             return None
         before, alert = self._alerts.get(account), folded.alert
+        if folded.outcome is Outcome.ERASED:
+            self._alerts[account] = alert
+            self._erased.add(account)
+            self._unkept.add(account)
+            return account
         now = self._around.now_ms()
         decision = decide(alert, self._around.routes, now=now, stand_ins=self._around.stand_ins())
         metrics.decisions.labels(decision.why).inc()
@@ -188,4 +239,6 @@ async def read_alerts(bootstrap: str, topic: str) -> dict[str, Alert]:
     async for record in read_to_end(bootstrap, topic):
         if record.key is not None and record.value is not None:
             alerts[record.key.decode()] = msgspec.json.decode(record.value, type=Alert)
+        elif record.key is not None:
+            alerts.pop(record.key.decode(), None)
     return alerts

@@ -91,6 +91,16 @@ class Metrics:
             ),
             Stage,
         )
+        self.absent = Counter(
+            "churn_alerts_reasons_absent_total",
+            "Reasons withdrawn because the scorer's list of open episodes lacked them; SREs expect zero",
+            registry=registry,
+        )
+        self.unheard = Counter(
+            "churn_alerts_episodes_unheard_total",
+            "Episodes on a scorer's list of open ones that no open alert holds; SREs expect zero",
+            registry=registry,
+        )
         self.waiting = with_zeros(
             Gauge(
                 "churn_alerts_deliveries_waiting",

@@ -3,13 +3,12 @@
 import sys
 
 import uvicorn
-import yaml
 
 from services.ingest.app import build, load_sources
-from services.ingest.core.sources import BadSources
 from services.ingest.settings import IngestSettings
 from shared import settings
 from shared.telemetry import configure_logs
+from shared.yaml_file import BadFiles
 
 KEEP_ALIVE_S = 65
 DRAIN_S = 15
@@ -20,8 +19,8 @@ def main() -> None:
     told = settings.load(IngestSettings)
     try:
         sources = load_sources(told)
-    except (OSError, yaml.YAMLError, BadSources) as fault:
-        for line in getattr(fault, "faults", None) or [f"{told.sources}: {fault}"]:
+    except BadFiles as bad:
+        for line in bad.faults:
             print(line, file=sys.stderr)  # noqa: T201  logs are not configured yet
         raise SystemExit(2) from None
     configure_logs("ingest", told.log_level)

@@ -31,6 +31,7 @@ from shared.keys import KeyRecord, Mode, Scope, looks_like_key
 
 MAX_BATCH: Final = 2_500
 SUCCESS: Final = b'{"success":true}'
+CLOSED_S: Final = 5
 BATCH_PATHS: Final = ("/v1/batch", "/v1/b")
 
 
@@ -69,6 +70,8 @@ class Ingest:
     metrics: Metrics
     note: Callable[[str, Sequence[Fated]], None]
     """Take what became of a source's events, for people who plug it in."""
+    closed: Callable[[], str | None] = lambda: None
+    """Say why no event may be taken now; None: they may."""
     live: Live = field(default_factory=Live)
 
 
@@ -99,8 +102,7 @@ def route_of(path: str) -> Route:
 
 async def _receive(ingest: Ingest, request: Request, *, call: Call | None) -> Response:
     received_ms = clock.now_ms()
-    if not ingest.loaded():
-        raise Refused(503, "not_ready", "keys and users are still being read from kafka", retry_after_s=2)
+    check_open(ingest)
     presented = header_key(request.headers)
     key = None if presented is None else _checked(ingest, presented)
     body = await read_body(request)
@@ -161,6 +163,15 @@ def records(admission: Admission, desk: Desk, *, dead_letter_key: bytes) -> list
         for rejection in admission.rejected
     ]
     return [*taught, *events, *waiting, *dead]
+
+
+def check_open(ingest: Ingest) -> None:
+    """Raise Refused, to be tried again, while no event may be taken."""
+    if not ingest.loaded():
+        raise Refused(503, "not_ready", "keys and users are still being read from kafka", retry_after_s=2)
+    said = ingest.closed()
+    if said is not None:
+        raise Refused(503, "closed", said, retry_after_s=CLOSED_S)
 
 
 def header_key(headers: Mapping[str, str]) -> str | None:

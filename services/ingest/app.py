@@ -3,11 +3,11 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 
 import structlog
-import yaml
 from aiokafka.errors import KafkaError
 from fastapi import FastAPI
 from prometheus_client import REGISTRY, CollectorRegistry
@@ -19,20 +19,23 @@ from services.ingest import history_api, recent_api
 from services.ingest.answer import install_errors
 from services.ingest.api import Ingest, route_of, router
 from services.ingest.core.identity import user_hasher
-from services.ingest.core.sources import Sources, read_sources
+from services.ingest.core.sources import BadSources, Sources, read_sources
 from services.ingest.fingerprints import check_secrets
 from services.ingest.identity_map import IdentityMap
-from services.ingest.metrics import Metrics
+from services.ingest.metrics import Cut, Metrics
 from services.ingest.publish import KafkaPublisher, NotDurable
 from services.ingest.settings import IngestSettings
+from services.ingest.topology import Places
 from services.ingest.unattributed import Resender
-from shared.contracts.topics import IDENTITY, KEYS
+from shared.contracts.topics import CONTEXT, IDENTITY, KEYS
 from shared.follow import Follower
 from shared.health_store import HealthStore
 from shared.kafka import KafkaProblem
 from shared.keys import KeyRing
 from shared.recent import RecentFates
 from shared.telemetry import Ready, ops_router
+from shared.topology import TopologyProblem
+from shared.yaml_file import BadFiles, read_yaml
 
 TITLE = "Churnwatch ingest"
 EXIT_TASK_DIED = 70
@@ -92,10 +95,17 @@ def build(settings: IngestSettings, sources: Sources) -> FastAPI:
     metrics.mapped_users.set_function(lambda: len(users))
     metrics.unreadable.labels(KEYS).set_function(lambda: keys.unreadable)
     metrics.unreadable.labels(IDENTITY).set_function(lambda: users.unreadable)
+    places = Places(settings.kafka)
+    for cut in Cut:
+        metrics.topology.labels(cut).set_function(partial(_is, places.state, cut))
     publisher = KafkaPublisher(
-        settings.kafka, deadline_s=settings.ingest_deadline_s, max_held_bytes=settings.ingest_held_bytes
+        settings.kafka,
+        place=places.place,
+        deadline_s=settings.ingest_deadline_s,
+        max_held_bytes=settings.ingest_held_bytes,
     )
     key_follower = Follower(settings.kafka, KEYS, keys.apply)
+    topology_follower = Follower(settings.kafka, CONTEXT, places.apply)
     user_follower = Follower(settings.kafka, IDENTITY, users.apply)
     redis = Redis.from_url(settings.redis, socket_timeout=REDIS_TIMEOUT_S, socket_connect_timeout=REDIS_TIMEOUT_S)
     recent, healths = RecentFates(redis), HealthStore(redis)
@@ -107,10 +117,13 @@ def build(settings: IngestSettings, sources: Sources) -> FastAPI:
     secrets_right = asyncio.Event()
 
     def loaded() -> bool:
-        return secrets_right.is_set() and key_follower.loaded.is_set() and user_follower.loaded.is_set()
+        followed = (key_follower, user_follower, topology_follower)
+        return secrets_right.is_set() and places.known and all(follower.loaded.is_set() for follower in followed)
 
     async def check_then_resend() -> None:
         await publisher.connected.wait()
+        await topology_follower.loaded.wait()
+        await _until_noted(places, publisher)
         await _until_checked(settings, publisher)
         secrets_right.set()
         await user_follower.loaded.wait()
@@ -122,6 +135,7 @@ def build(settings: IngestSettings, sources: Sources) -> FastAPI:
             "keys": key_follower.loaded.is_set(),
             "users": user_follower.loaded.is_set(),
             "secrets": secrets_right.is_set(),
+            "topology": places.known and places.state() is not Cut.MISMATCH,
         }
 
     @asynccontextmanager
@@ -130,6 +144,8 @@ def build(settings: IngestSettings, sources: Sources) -> FastAPI:
             _owned(publisher.run(), "publisher"),
             _owned(key_follower.run(), "keys"),
             _owned(user_follower.run(), "users"),
+            _owned(topology_follower.run(), "topology"),
+            _owned(places.watch(), "places"),
             _owned(check_then_resend(), "resender"),
             _owned(recent.run(), "recent"),
         ]
@@ -150,14 +166,28 @@ def build(settings: IngestSettings, sources: Sources) -> FastAPI:
         sources=sources,
         metrics=metrics,
         note=recent.note,
+        closed=places.closed,
     )
     readers = recent_api.Readers(last=recent.last, health=healths.get)
     return http_app(ingest, ready, readers=readers, put_history=healths.put_history, lifespan=lifespan)
 
 
 def load_sources(settings: IngestSettings) -> Sources:
-    """Read the file of sources; raises OSError, yaml.YAMLError or BadSources."""
-    return read_sources(yaml.safe_load(settings.sources.read_text("utf-8")))
+    """Read the file of sources; raises BadFiles naming every fault with its line."""
+    file = read_yaml(settings.sources)
+    try:
+        return read_sources(file.content)
+    except BadSources as bad:
+        raise BadFiles(file.in_words(bad.faults)) from None
+
+
+async def _until_noted(places: Places, publisher: KafkaPublisher) -> None:
+    while True:
+        try:
+            return await places.note_first(publisher.publish)
+        except (KafkaError, KafkaProblem, TopologyProblem, NotDurable) as fault:
+            structlog.get_logger(__name__).warning("topology_not_noted", fault=repr(fault))
+            await asyncio.sleep(RETRY_S)
 
 
 async def _until_checked(settings: IngestSettings, publisher: KafkaPublisher) -> None:
@@ -169,6 +199,10 @@ async def _until_checked(settings: IngestSettings, publisher: KafkaPublisher) ->
         except (KafkaError, KafkaProblem, NotDurable) as fault:
             structlog.get_logger(__name__).warning("secrets_not_checked", fault=repr(fault))
             await asyncio.sleep(RETRY_S)
+
+
+def _is(state: Callable[[], Cut], cut: Cut) -> float:
+    return float(state() is cut)
 
 
 def _owned(work: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:

@@ -13,7 +13,7 @@ from fastapi.responses import Response
 from redis.exceptions import RedisError
 
 from services.ingest.answer import Refused
-from services.ingest.api import Ingest, header_key
+from services.ingest.api import Ingest, check_open, header_key
 from services.ingest.body import read_body
 from services.ingest.core.history import Job, Judged, NotRows, Refusal, Row, judge, read_rows
 from services.ingest.dead_letters import letter
@@ -98,8 +98,7 @@ def router(histories: Histories) -> APIRouter:
 
 
 def _allowed(ingest: Ingest, request: Request, job: str) -> KeyRecord:
-    if not ingest.loaded():
-        raise Refused(503, "not_ready", "keys and users are still being read from kafka", retry_after_s=2)
+    check_open(ingest)
     key = ingest.find_key(header_key(request.headers) or "")
     if key is None:
         raise Refused(401, "unauthorized", "the key is missing, unknown or revoked")

@@ -42,6 +42,14 @@ class ImportOutcome(StrEnum):
     REJECTED = "rejected"
 
 
+class Cut(StrEnum):
+    """How the event log stands: open, being moved to a new generation, or changed in place."""
+
+    CURRENT = "current"
+    MOVING = "moving"
+    MISMATCH = "mismatch"
+
+
 class Metrics:
     """The metrics of one ingest process."""
 
@@ -122,6 +130,15 @@ class Metrics:
                 registry=registry,
             ),
             (KEYS, IDENTITY),
+        )
+        self.topology = with_zeros(
+            Gauge(
+                "churn_ingest_event_log",
+                "1 for how the event log stands; mismatch pages SREs: somebody changed its partitions in place",
+                ("state",),
+                registry=registry,
+            ),
+            Cut,
         )
         self.mapped_users = Gauge(
             "churn_ingest_mapped_users",

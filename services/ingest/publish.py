@@ -1,12 +1,12 @@
 """Put records into Kafka and return only when every one of them is acknowledged.
 
 NotDurable       not every record is known to be in Kafka; sending the same again is safe
-└── Overloaded   too much is waiting for acknowledgement already
+├── Overloaded   too much is waiting for acknowledgement already
+└── Closed       events can't be taken just now (topology.py)
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from functools import lru_cache
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -15,8 +15,6 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 
 from shared import kafka
-from shared.contracts.partition import partition_of
-from shared.contracts.topics import TOPICS
 
 DEADLINE_S: Final = 5.0
 MAX_HELD_BYTES: Final = 64 << 20
@@ -26,6 +24,8 @@ STOP_S: Final = 5.0
 
 Headers = Sequence[tuple[str, bytes]]
 Sending = Callable[[AIOKafkaProducer], Coroutine[object, object, None]]
+Place = tuple[str, int]
+"""Name of a topic as the broker has it, and partition."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,9 +69,17 @@ class KafkaPublisher:
     then makes a second one with the same id, which the scorer takes for what it is.
     """
 
-    def __init__(self, bootstrap: str, *, deadline_s: float = DEADLINE_S, max_held_bytes: int = MAX_HELD_BYTES) -> None:
+    def __init__(
+        self,
+        bootstrap: str,
+        *,
+        place: Callable[[str, bytes], Place],
+        deadline_s: float = DEADLINE_S,
+        max_held_bytes: int = MAX_HELD_BYTES,
+    ) -> None:
         self.connected = asyncio.Event()
         self._bootstrap = bootstrap
+        self._place = place
         self._deadline_s = deadline_s
         self._max_held_bytes = max_held_bytes
         self._held_bytes = 0
@@ -98,14 +106,19 @@ class KafkaPublisher:
             await asyncio.sleep(RECONNECT_S)
 
     async def publish(self, records: Sequence[Record]) -> None:
-        """Return when all records are acknowledged; raise Overloaded or NotDurable within the deadline."""
+        """Return when all records are acknowledged; raise Overloaded, Closed or NotDurable within the deadline."""
         size = sum(len(record.value or b"") + len(record.key) + RECORD_OVERHEAD for record in records)
-        await self._held(lambda producer: _send(producer, records), size)
+        placed = [(record, self._place(record.topic, record.key)) for record in records]
+        await self._held(lambda producer: _send(producer, placed), size)
 
     async def publish_in_order(self, topic: str, records: Sequence[tuple[str, bytes]]) -> None:
-        """Return when all (key, value) are acknowledged; raise Overloaded or NotDurable within the deadline."""
+        """Return when all (key, value) are acknowledged; raise Overloaded, Closed or NotDurable within the deadline."""
         size = sum(len(key) + len(value) + RECORD_OVERHEAD for key, value in records)
-        await self._held(lambda producer: _send_packed(producer, topic, records), size)
+        placed: dict[Place, list[tuple[bytes, bytes]]] = {}
+        for name, value in records:
+            key = name.encode()
+            placed.setdefault(self._place(topic, key), []).append((key, value))
+        await self._held(lambda producer: _send_packed(producer, placed), size)
 
     async def _held(self, sending: Sending, size: int) -> None:
         if self._held_bytes + size > self._max_held_bytes:
@@ -132,28 +145,24 @@ class KafkaPublisher:
                 self._broken.set()
 
 
-async def _send(producer: AIOKafkaProducer, records: Sequence[Record]) -> None:
+async def _send(producer: AIOKafkaProducer, placed: Sequence[tuple[Record, Place]]) -> None:
     acknowledged = [
         await producer.send(
-            record.topic,
+            topic,
             record.value,
             key=record.key,
-            partition=_partition(record.topic, record.key),
+            partition=partition,
             headers=list(record.headers),
             timestamp_ms=record.at,
         )
-        for record in records
+        for record, (topic, partition) in placed
     ]
     await _all_acknowledged(acknowledged)
 
 
-async def _send_packed(producer: AIOKafkaProducer, topic: str, records: Sequence[tuple[str, bytes]]) -> None:
-    by_partition: dict[int, list[tuple[bytes, bytes]]] = {}
-    for name, value in records:
-        key = name.encode()
-        by_partition.setdefault(_partition(topic, key), []).append((key, value))
+async def _send_packed(producer: AIOKafkaProducer, placed: Mapping[Place, Sequence[tuple[bytes, bytes]]]) -> None:
     acknowledged = []
-    for partition, mine in by_partition.items():
+    for (topic, partition), mine in placed.items():
         builder = producer.create_batch()
         for key, value in mine:
             if builder.append(key=key, value=value, timestamp=None) is None:
@@ -169,11 +178,6 @@ async def _all_acknowledged(acknowledged: Sequence[Awaitable[object]]) -> None:
     for answer in await asyncio.gather(*acknowledged, return_exceptions=True):
         if isinstance(answer, BaseException):
             raise answer
-
-
-@lru_cache(maxsize=1 << 16)
-def _partition(topic: str, key: bytes) -> int:
-    return partition_of(key, partitions=TOPICS[topic].partitions)
 
 
 async def _stop(producer: AIOKafkaProducer) -> None:

@@ -8,10 +8,10 @@ import uvloop
 
 from services.scorer.app import run
 from services.scorer.config import load_bundle
-from services.scorer.core.bundle import ConfigError
 from services.scorer.settings import ScorerSettings
 from shared import settings
 from shared.telemetry import configure_logs
+from shared.yaml_file import BadFiles
 
 CHATTY = ("aiokafka", "faust", "mode", "uvicorn", "services.scorer.feed")
 """What speaks at every step of every service; the feed is one of Faust's."""
@@ -22,7 +22,7 @@ def main() -> None:
     told = settings.load(ScorerSettings)
     try:
         bundle = load_bundle(told.config)
-    except ConfigError as refused:
+    except BadFiles as refused:
         for fault in refused.faults:
             print(fault, file=sys.stderr)  # noqa: T201  logs are not configured yet
         raise SystemExit(2) from None

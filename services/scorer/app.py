@@ -14,43 +14,44 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from services.scorer import context, metrics
+from services.scorer import topology as agreement
 from services.scorer.checkpoint import Activity
 from services.scorer.context import Context
 from services.scorer.core.batch import Batch
+from services.scorer.core.open_list import open_list
 from services.scorer.core.step import Partition
 from services.scorer.cores import Columnar
 from services.scorer.eventlog import EventLog
 from services.scorer.feed import QUEUED_BATCHES, BatchApp, BatchSchema, Owner, check_faust
 from services.scorer.fence import Exit, end_process
 from services.scorer.guard import Patience, Watch
+from services.scorer.listing import Listing
 from services.scorer.loop import Loop
 from services.scorer.outputs import KafkaOutputs
 from services.scorer.past import Past
 from services.scorer.recent import Recents
 from services.scorer.settings import ScorerSettings
 from services.scorer.snapshots import SnapshotTopic
+from services.scorer.summaries import Summarist
 from services.scorer.ticker import Ticker
 from shared import clock, kafka
 from shared.contracts.context import Bundle
-from shared.contracts.topics import ACTIVITY, DEAD_LETTERS, EVENTS, RISK, SCORER_GROUP, SCORES, SNAPSHOTS
+from shared.contracts.topics import EVENTS, SCORER_GROUP
+from shared.contracts.topology import Topology
 from shared.health_store import HealthStore
 from shared.kafka import KafkaProblem
 from shared.recent import RecentFates
 from shared.telemetry import serve_ops
+from shared.topology import TopologyProblem
 
 LAG_S: Final = 1.0
 REFILL_S: Final = 5.0
 REDIS_TIMEOUT_S: Final = 5.0
 FAUST_REQUEST_TIMEOUT_S: Final = 40.0
-SAME_PARTITIONS: Final = (ACTIVITY, SNAPSHOTS, RISK, SCORES, DEAD_LETTERS)
 
 Process = Callable[[Batch, Callable[[], object]], Coroutine[Any, Any, None]]
 
 log = structlog.get_logger(__name__)
-
-
-class WrongTopics(RuntimeError):
-    """The topics are not there, or not in the shape the scorer needs."""
 
 
 class Scorer:
@@ -62,42 +63,58 @@ class Scorer:
         self._key = settings.dead_letter_key.get_secret_value()
         self._producer: AIOKafkaProducer = kafka.producer(settings.kafka)
         self._context = Context(context.reader(settings.kafka), self._producer)
-        self._events = EventLog(settings.kafka, group=SCORER_GROUP)
-        self._activity = Activity(settings.kafka, self._producer)
-        self._snapshots = SnapshotTopic(settings.kafka, self._producer, budget=self._activity.budget)
         self._redis: Redis = Redis.from_url(settings.redis, socket_timeout=REDIS_TIMEOUT_S)
         self._recent = RecentFates(self._redis)
+        self._events: EventLog
+        self._activity: Activity
         self._tasks: list[asyncio.Task[None]] = []
         self.partitions = 0
         self.loop: Loop[Partition]
 
     async def start(self) -> None:
         """Connect, agree on topics, secrets and configuration, and start what runs beside the batches."""
-        for part in (self._producer, self._events, self._activity, self._snapshots, self._context):
+        for part in (self._producer, self._context):
             await part.start()
-        self.partitions = await self._agreed_partitions()
+        kafka_servers = self._settings.kafka
+        self.topology = await agreement.agree(kafka_servers, self._context)
+        self._events = EventLog(kafka_servers, group=SCORER_GROUP, topology=self.topology)
+        self._activity = Activity(kafka_servers, self._producer, topic=self.topology.activity)
+        self._snapshots = SnapshotTopic(
+            kafka_servers, self._producer, topic=self.topology.snapshots, budget=self._activity.budget
+        )
+        for part in (self._events, self._activity, self._snapshots):
+            await part.start()
         await self._context.check_secrets({"dead_letter_key": self._key})
         await self._context.publish(self._bundle)
         store = HealthStore(self._redis)
         self.loop = Loop(
-            core=Columnar(partitions=self.partitions, seed=seed_of(self._key)),
+            core=columnar(self.topology, self._key),
+            topology=self.topology,
             cycle_s=self._settings.scorer_cycle_s,
             context=self._context,
             events=self._events,
             activity=self._activity,
             snapshots=self._snapshots,
-            outputs=KafkaOutputs(self._producer, dead_letter_key=self._key),
+            outputs=KafkaOutputs(self._producer, dead_letter_key=self._key, topology=self.topology),
             store=store,
-            bring_back=Past(self._settings.kafka, store, now_ms=clock.now_ms).bring_back,
+            bring_back=Past(kafka_servers, store, topology=self.topology, now_ms=clock.now_ms).bring_back,
             now_ms=clock.now_ms,
             stall_s=self._settings.scorer_session_s / 2,
             watch=Watch(patience(self._settings)),
             recents=Recents(self._recent.note, now_ms=clock.now_ms),
+            listing=Listing(open_list),
         )
         self.loop.fence.enclose(self._producer.client)
         metrics.CORE.labels("numpy").set(1)
         work = {"context": self._context.run(), "fence": self.loop.fence.run(), "lag": self._lag(), "ops": self._ops()}
         work |= {"refill": self._refill(), "recent": self._recent.run()}
+        work["summaries"] = Summarist(
+            caught_up=lambda: self.loop.listing.caught_up(self.loop.states()),
+            known_at=self._context.known_at,
+            last_offset=lambda: self._context.offset,
+            tell=self._context.tell,
+        ).run()
+        work["topology"] = agreement.watch(kafka_servers, self._context, self.topology)
         if self._settings.scorer_ticks:
             work["ticker"] = self._ticker().run()
         self._tasks = [self.loop.start(coroutine, name) for name, coroutine in work.items()]
@@ -118,19 +135,10 @@ class Scorer:
             await part.stop()
         await self._redis.aclose()
 
-    async def _agreed_partitions(self) -> int:
-        found = {topic: await self._events.partitions(topic) for topic in (EVENTS, *SAME_PARTITIONS)}
-        missing = [topic for topic, count in found.items() if not count]
-        if missing:
-            raise WrongTopics(f"missing: {', '.join(missing)}; `churnwatch topics` creates them")
-        if len(set(found.values())) > 1:
-            counts = ", ".join(f"{topic} {count}" for topic, count in found.items())
-            raise WrongTopics(f"these topics must have as many partitions as {EVENTS}: {counts}")
-        return found[EVENTS]
-
     def _ticker(self) -> Ticker:
         return Ticker(
             self._producer,
+            topic=self.topology.events,
             owned=self.loop.states,
             context=lambda: self._context.offset,
             now_ms=clock.now_ms,
@@ -222,6 +230,11 @@ def patience(settings: ScorerSettings) -> Patience:
     )
 
 
+def columnar(topology: Topology, key: bytes) -> Columnar:
+    """Return the core that scores a generation; hashes in its state are seeded with the deployment's secret."""
+    return Columnar(partitions=topology.partitions, seed=seed_of(key), generation=topology.generation)
+
+
 def seed_of(key: bytes) -> int:
     """Return the seed of the hashes in the state: senders choose ids, so nobody may foresee collisions."""
     return int.from_bytes(hashlib.sha256(b"scorer state\0" + key).digest()[:8], "big")
@@ -239,6 +252,8 @@ def run(settings: ScorerSettings, bundle: Bundle) -> None:
     asyncio.set_event_loop(event_loop)
     try:
         scorer = event_loop.run_until_complete(_started(settings, bundle))
+    except TopologyProblem as fault:
+        end_process(Exit.TOPOLOGY, fault=str(fault))
     except Exception as fault:
         log.exception("start_failed")
         raise SystemExit(f"churnwatch scorer: {fault}") from None
@@ -248,6 +263,7 @@ def run(settings: ScorerSettings, bundle: Bundle) -> None:
         data=settings.data / "scorer",
         owner=scorer.loop,
         process=scorer.process,
+        topic=scorer.topology.events,
         poll_records=settings.scorer_poll_records,
         session_s=settings.scorer_session_s,
         instance=settings.scorer_instance or None,

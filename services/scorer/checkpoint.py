@@ -1,4 +1,4 @@
-"""Keep the state of partitions in `churn.activity.v1` as a rolling checkpoint, and read it back.
+"""Keep the state of partitions in `churn.activity.v1` (of our generation) as a rolling checkpoint, and read it back.
 
     offsets   [ cycle j ............ marker ][ cycle k ............ marker ][ cycle k+1 .....
     kept      from here on, once the marker of k is durable    recovery reads from the start of k
@@ -25,7 +25,6 @@ from services.scorer.core.chunks import REMEDY, CheckpointError, is_damaged
 from services.scorer.core.cycles import first_of_last, values_from
 from services.scorer.cores import Core, S, State
 from services.scorer.snapshots import Snapshots
-from shared.contracts.topics import ACTIVITY
 
 MOST_BYTES_PER_S: Final = 40_000_000
 QUIET_S: Final = 300.0
@@ -74,7 +73,8 @@ class Activity:
     Ends are asked for by a consumer that reads nothing: behind a fetch the broker would answer half a second later.
     """
 
-    def __init__(self, bootstrap: str, producer: AIOKafkaProducer) -> None:
+    def __init__(self, bootstrap: str, producer: AIOKafkaProducer, *, topic: str) -> None:
+        self._topic = topic
         self._offsets = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False)
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=bootstrap,
@@ -105,14 +105,14 @@ class Activity:
     async def write(self, partition: int, value: bytes) -> int:
         """Append a record and return its offset once it is durable."""
         await self.budget.spend(len(value))
-        sent = await self._producer.send_and_wait(ACTIVITY, value=value, partition=partition)
+        sent = await self._producer.send_and_wait(self._topic, value=value, partition=partition)
         metrics.CHECKPOINT_BYTES.inc(len(value))
         return int(sent.offset)
 
     async def trim(self, partition: int, *, before: int) -> None:
         """Delete what lies before an offset; a failure is logged and made up for by the next cycle."""
         try:
-            await self._admin.delete_records({TopicPartition(ACTIVITY, partition): RecordsToDelete(before)})
+            await self._admin.delete_records({TopicPartition(self._topic, partition): RecordsToDelete(before)})
         except (KafkaError, OSError, TimeoutError) as fault:
             log.warning("checkpoint_trim_failed", partition=partition, before=before, fault=repr(fault))
 
@@ -136,7 +136,7 @@ class Activity:
         records: list[tuple[int, bytes]] = []
         if start == end:
             return records, end
-        tp = TopicPartition(ACTIVITY, partition)
+        tp = TopicPartition(self._topic, partition)
         self._consumer.assign([tp])
         self._consumer.seek(tp, start)
         while await self._consumer.position(tp) < end:
@@ -148,7 +148,7 @@ class Activity:
         return records, end
 
     async def _span(self, partition: int) -> tuple[int, int]:
-        tp = TopicPartition(ACTIVITY, partition)
+        tp = TopicPartition(self._topic, partition)
         starts = await self._offsets.beginning_offsets([tp])
         ends = await self._offsets.end_offsets([tp])
         return int(starts[tp]), int(ends[tp])
@@ -180,7 +180,7 @@ async def load(activity: ActivityLog, core: Core[S], *, partition: int, progress
         values = values_from(first, records, marker_of=core.marker_of)
         state = await asyncio.to_thread(core.restore, values, partition=partition)
     except CheckpointError as fault:
-        raise CheckpointError(f"{ACTIVITY}/{partition}{_first_damaged(records)}: {fault}") from None
+        raise CheckpointError(f"checkpoint of partition {partition}{_first_damaged(records)}: {fault}") from None
     return Loaded(state=state, end=end, first=first)
 
 

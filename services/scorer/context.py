@@ -20,9 +20,12 @@ from services.scorer import metrics
 from services.scorer.core.batch import Batch
 from services.scorer.core.bundle import CompiledBundle, compile_bundle
 from services.scorer.core.known import Known
-from shared.contracts.context import Bundle, ContextKind, Crash, Fingerprint, Guard, Import, Quarantine
+from services.scorer.core.summary import Summaries
+from shared.contracts.context import Bundle, ContextKind, Crash, Fingerprint, Guard, Import, Quarantine, Summary
 from shared.contracts.events import TICK_TYPE, Tick
 from shared.contracts.topics import CONTEXT
+from shared.contracts.topology import Standing, Topology
+from shared.topology import after_record
 
 START_TIMEOUT_S: Final = 30.0
 POLL_MS: Final = 500
@@ -31,7 +34,7 @@ FETCH_WAIT_MS: Final = 100
 _TP: Final = TopicPartition(CONTEXT, 0)
 _TICK_TYPE: Final = TICK_TYPE.encode()
 
-Entry = Import | Guard | Crash | Quarantine
+Entry = Import | Guard | Crash | Quarantine | Summary
 
 log = structlog.get_logger(__name__)
 
@@ -69,7 +72,10 @@ class Context:
         self._entries: list[tuple[int, Entry]] = []
         self._known: dict[int, tuple[int, Known]] = {}
         """What was asked last, by partition: most ticks name the offset of the one before."""
+        self._summaries = Summaries()
         self._fingerprints: dict[str, str] = {}
+        self.standing: Standing | None = None
+        """How the event log is cut, by the entries read; None where nobody noted it yet."""
         self._position = 0
         self._news = asyncio.Condition()
 
@@ -111,8 +117,7 @@ class Context:
 
     async def tell(self, entry: Entry) -> None:
         """Append an entry and return when it has been read back."""
-        kind = next(kind for kind, type_ in _OF_KIND.items() if isinstance(entry, type_))
-        await self._append(ContextKind(kind.decode()), msgspec.json.encode(entry))
+        await self._append(_KIND_OF[type(entry)], msgspec.json.encode(entry))
 
     def quarantined(self, topic: str, partition: int) -> Sequence[Quarantine]:
         """Return what is known of a partition's records on which the core raised."""
@@ -130,6 +135,15 @@ class Context:
             if isinstance(entry, Crash) and (entry.topic, entry.partition) == (topic, partition)
         ]
 
+    async def note(self, topology: Topology) -> int:
+        """Append how the event log is cut, and return the entry's offset when it has been read back."""
+        await self._append(ContextKind.TOPOLOGY, msgspec.json.encode(topology))
+        return self.offset
+
+    async def read_on(self) -> None:
+        """Read to the end the topic has now; not beside `run`."""
+        await self._read_through(await self._end())
+
     async def run(self) -> None:
         """Keep reading until cancelled."""
         while True:
@@ -144,14 +158,19 @@ class Context:
         return asked[1]
 
     def _known_now(self, offset: int, partition: int) -> Known:
-        entries = [entry for at, entry in self._entries if at <= offset]
+        entries = [entry for at, entry in self._entries if at <= offset and self._is_ours(at, entry)]
         return Known(
             bundle=next((bundle for at, bundle in reversed(self._bundles) if at <= offset), None),
             imports={entry.job: entry for entry in entries if isinstance(entry, Import)},
             guards={
                 entry.source: entry for entry in entries if isinstance(entry, Guard) and partition in entry.partitions
             },
+            summaries=self._summaries.at(offset),
         )
+
+    def _is_ours(self, offset: int, entry: Entry) -> bool:
+        # a guard names partitions by their number in the generation it was told in
+        return not isinstance(entry, Guard) or self.standing is None or self.standing.holds(offset)
 
     async def reach(self, offset: int) -> None:
         """Return when everything up to `offset` is read, or when the topic ends before it.
@@ -189,6 +208,10 @@ class Context:
 
     def _take(self, record: ConsumerRecord[bytes | None, bytes | None]) -> None:
         kind, value = record.key, record.value or b""
+        standing = after_record(self.standing, record)
+        if standing is not self.standing:
+            self.standing = standing
+            self._known.clear()
         if kind in _OF_KIND:
             self._take_entry(record, _OF_KIND[kind])
         elif kind == ContextKind.BUNDLE.value.encode():
@@ -202,19 +225,25 @@ class Context:
     def _take_entry(self, record: ConsumerRecord[bytes | None, bytes | None], kind: type[Entry]) -> None:
         try:
             entry = msgspec.json.decode(record.value or b"", type=kind)
-            self._entries.append((record.offset, entry))
-            if isinstance(entry, Quarantine):
-                metrics.QUARANTINED_AT.set(entry.at / 1000)
         except msgspec.MsgspecError as fault:  # others write these too: what can't be read says nothing, to everybody
             log.error("context_entry_unreadable", offset=record.offset, fault=str(fault))  # noqa: TRY400
+            return
+        if isinstance(entry, Summary):
+            self._summaries.add(record.offset, entry)
+        else:
+            self._entries.append((record.offset, entry))
+        if isinstance(entry, Quarantine):
+            metrics.QUARANTINED_AT.set(entry.at / 1000)
 
 
-_OF_KIND: Final[Mapping[bytes, type[Entry]]] = {
-    ContextKind.IMPORT.value.encode(): Import,
-    ContextKind.GUARD.value.encode(): Guard,
-    ContextKind.CRASH.value.encode(): Crash,
-    ContextKind.QUARANTINE.value.encode(): Quarantine,
+_KIND_OF: Final[Mapping[type[Entry], ContextKind]] = {
+    Import: ContextKind.IMPORT,
+    Guard: ContextKind.GUARD,
+    Crash: ContextKind.CRASH,
+    Quarantine: ContextKind.QUARANTINE,
+    Summary: ContextKind.SUMMARY,
 }
+_OF_KIND: Final = {kind.value.encode(): entry for entry, kind in _KIND_OF.items()}
 
 
 def named_context(batch: Batch) -> int:

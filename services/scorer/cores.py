@@ -90,9 +90,12 @@ class Columnar:
 
     partitions: int
     seed: int
+    generation: int = 1
 
     def empty(self, partition: int) -> Partition:
-        return Partition.empty(partition=partition, partitions=self.partitions, seed=self.seed)
+        return Partition.empty(
+            partition=partition, partitions=self.partitions, seed=self.seed, generation=self.generation
+        )
 
     def step(self, state: Partition, batch: Batch, *, known_at: KnownAt) -> Outputs:
         return step.step(state, batch, known_at=known_at)

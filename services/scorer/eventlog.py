@@ -6,7 +6,7 @@ from typing import Final
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from shared.contracts.topics import ACTIVITY, EVENTS
+from shared.contracts.topology import Topology
 
 REBUILD: Final = "churnwatch rebuild"
 
@@ -18,7 +18,9 @@ class OffsetLost(RuntimeError):
 class EventLog:
     """Where the log of each partition begins and ends. Owns a consumer and an admin client."""
 
-    def __init__(self, bootstrap: str, *, group: str) -> None:
+    def __init__(self, bootstrap: str, *, group: str, topology: Topology) -> None:
+        self._topic = topology.events
+        self._activity = topology.activity
         self._consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False)
         self._admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
         self._group = group
@@ -31,14 +33,9 @@ class EventLog:
         await self._consumer.stop()
         await self._admin.close()
 
-    async def partitions(self, topic: str) -> int:
-        """Return how many partitions a topic has, 0 if it doesn't exist."""
-        topics = await self._admin.describe_topics([topic])
-        return sum(len(found["partitions"]) for found in topics if not found["error_code"])
-
     async def ends(self, partitions: Collection[int]) -> Mapping[int, int]:
         """Return the log end of each partition, by number."""
-        tps = [TopicPartition(EVENTS, partition) for partition in partitions]
+        tps = [TopicPartition(self._topic, partition) for partition in partitions]
         ends = await self._consumer.end_offsets(tps) if tps else {}
         return {tp.partition: int(end) for tp, end in ends.items()}
 
@@ -48,35 +45,36 @@ class EventLog:
         Raises OffsetLost when this group was further once and the log does not reach back to its beginning.
         """
         begin, _ = await self._span(partition)
-        tp = TopicPartition(EVENTS, partition)
+        tp = TopicPartition(self._topic, partition)
         committed = (await self._admin.list_consumer_group_offsets(self._group, partitions=[tp])).get(tp)
         if begin > 0 and committed is not None and committed.offset > 0:
             raise OffsetLost(
-                f"{ACTIVITY}/{partition} holds no checkpoint and {EVENTS}/{partition} begins at {begin}:"
+                f"{self._activity}/{partition} holds no checkpoint and {self._topic}/{partition} begins at {begin}:"
                 f" stop the scorers and run `{REBUILD}`, which restores it from a snapshot"
             )
         return begin
 
-    async def check_position(self, partition: int, *, position: int) -> None:
-        """Raise OffsetLost unless the log holds `position` or ends there."""
+    async def check_position(self, partition: int, *, position: int) -> int:
+        """Return the log end; raise OffsetLost unless the log holds `position` or ends there."""
         begin, end = await self._span(partition)
         if not begin <= position <= end:
             raise OffsetLost(
-                f"{EVENTS}/{partition}: the state continues at offset {position}, but the log holds {begin} to {end}:"
-                f" stop the scorers and run `{REBUILD}`"
+                f"{self._topic}/{partition}: the state continues at offset {position}, but the log holds {begin} to"
+                f" {end}: stop the scorers and run `{REBUILD}`"
             )
+        return end
 
     async def check_not_lost(self, partition: int, *, position: int) -> None:
         """Raise OffsetLost when retention overtook us; a gap left by a transaction is no loss."""
         begin, _ = await self._span(partition)
         if begin > position:
             raise OffsetLost(
-                f"{EVENTS}/{partition}: events {position} to {begin - 1} were deleted before they were scored:"
+                f"{self._topic}/{partition}: events {position} to {begin - 1} were deleted before they were scored:"
                 f" raise the topic's retention; then stop the scorers and run `{REBUILD}`"
             )
 
     async def _span(self, partition: int) -> tuple[int, int]:
-        tp = TopicPartition(EVENTS, partition)
+        tp = TopicPartition(self._topic, partition)
         begins = await self._consumer.beginning_offsets([tp])
         ends = await self._consumer.end_offsets([tp])
         return int(begins[tp]), int(ends[tp])

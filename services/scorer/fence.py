@@ -2,7 +2,8 @@
 
     75  something nobody planned for            77  recovery makes no progress
     76  the loop stood still (SIGSTOP, swap):   78  outputs of a batch are not durable for too long
-        another worker may own our partitions   80  events lie unread and nothing moves
+        another worker may own our partitions   79  the event log is cut into other partitions than our state
+                                                80  events lie unread and nothing moves
 
 Restarting is the recovery path, and so the path that is tested most.
 """
@@ -31,6 +32,7 @@ class Exit(IntEnum):
     STALLED_LOOP = 76
     STALLED_RECOVERY = 77
     OLD_BATCH = 78
+    TOPOLOGY = 79
     NO_PROGRESS = 80
 
 

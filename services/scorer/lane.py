@@ -2,11 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from services.scorer.core.batch import Batch
+from services.scorer.core.publish import Record
 from services.scorer.core.step import Outputs
 
 MOST_WAITING: Final = 4
@@ -21,6 +22,8 @@ class Decided:
     outputs: Outputs
     position: int
     acknowledge: Callable[[], object]
+    listed: Iterator[Record] | None = None
+    """The list of open episodes that goes out after the outputs, if one is due."""
 
 
 class Lane:

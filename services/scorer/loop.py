@@ -20,19 +20,21 @@ from services.scorer.checkpoint import ActivityLog, Cycles, Loaded, load
 from services.scorer.context import Context, named_context
 from services.scorer.core.batch import Batch
 from services.scorer.core.fates import Fate
-from services.scorer.core.publish import GENERATION, HealthRow
+from services.scorer.core.publish import HealthRow
 from services.scorer.core.step import LONGEST_HOLD, Outputs
 from services.scorer.cores import Core, S
 from services.scorer.eventlog import EventLog
 from services.scorer.fence import Exit, Fence, end_process
 from services.scorer.guard import Watch
 from services.scorer.lane import Decided, Lane
+from services.scorer.listing import Listing
 from services.scorer.mirror import Mirror
 from services.scorer.outputs import KafkaOutputs
 from services.scorer.quarantine import note_crash, readable
 from services.scorer.recent import Recents
 from services.scorer.snapshots import SnapshotLog, Snapshots
 from shared.contracts.context import Guard, GuardState
+from shared.contracts.topology import Topology
 from shared.health_store import HealthStore
 
 RELEASE_TIMEOUT_S: Final = 5.0
@@ -73,6 +75,7 @@ class Loop(Generic[S]):
     """The effect loop of one process."""
 
     core: Core[S]
+    topology: Topology
     cycle_s: float
     context: Context
     events: EventLog
@@ -85,6 +88,7 @@ class Loop(Generic[S]):
     recents: Recents
     bring_back: Callable[[int], Awaitable[None]]
     """Write the history of a partition's accounts into Redis again."""
+    listing: Listing[S] = field(default_factory=Listing)
     snapshots: SnapshotLog | None = None
     """Where a cycle is kept every 30 days; None keeps none."""
     end: Callable[..., NoReturn] = end_process
@@ -141,7 +145,15 @@ class Loop(Generic[S]):
         self._report(owned)
         self.watch.note(outputs.arrived)
         self.recents.look(batch, outputs)
-        owned.lane.put(Decided(batch=batch, outputs=outputs, position=owned.state.position, acknowledge=acknowledge))
+        owned.lane.put(
+            Decided(
+                batch=batch,
+                outputs=outputs,
+                position=owned.state.position,
+                acknowledge=acknowledge,
+                listed=self.listing.due(owned.state, outputs.judged),
+            )
+        )
 
     def expect(self, partitions: Collection[int]) -> None:
         """Note which partitions are assigned and will be taken one after the other."""
@@ -155,12 +167,13 @@ class Loop(Generic[S]):
         try:
             found = await self._take_kept(partition) or await self._load(partition)
             state = found.state
-            await self.events.check_position(partition, position=state.position)
+            end = await self.events.check_position(partition, position=state.position)
         finally:
             self._loading.pop(partition, None)
             metrics.RECOVERY_ACTIVE.set(len(self._loading))
         metrics.RECOVERY.observe(time.monotonic() - began)
         self._own(partition, found)
+        self.listing.taken(partition, end=end)
         log.info(
             "partition_taken",
             partition=partition,
@@ -212,16 +225,16 @@ class Loop(Generic[S]):
 
         Not before a replay has come to where its accounts are: until then some can't be written, nor will be by a tick.
         """
-        filled = await self.store.filled()
+        filled, topology = await self.store.filled(), self.topology
         for partition, owned in list(self._owned.items()):
-            if filled.get(partition) == GENERATION or owned.state.is_replaying:
+            if filled.get(partition) == topology.generation or owned.state.is_replaying:
                 continue
             fill = await self.store.begin_fill(partition)
             if not await self._write_all(owned):
                 continue
             await self.bring_back(partition)
             self.fence.check()
-            if await self.store.end_fill(GENERATION, partition, fill=fill):
+            if await self.store.end_fill(topology, partition, fill=fill):
                 log.info("redis_filled", partition=partition, accounts=owned.state.accounts)
             else:
                 log.warning("redis_lost_while_filled", partition=partition)
@@ -314,7 +327,7 @@ class Loop(Generic[S]):
         return Ready(source="log", state=state, loaded=loaded)
 
     def _own(self, partition: int, found: Ready[S]) -> None:
-        state, mirror = found.state, Mirror(self.store)
+        state, mirror = found.state, Mirror(self.store, generation=self.topology.generation)
         mirror.put(found.unwritten)
         lane = Lane(lambda decided: self._perform(decided, mirror), position=state.position)
 
@@ -345,6 +358,8 @@ class Loop(Generic[S]):
         outputs: Outputs = decided.outputs
         self.fence.check()
         await self.outputs.send(decided.batch, outputs)
+        if decided.listed is not None:
+            await self.outputs.send_list(decided.batch.partition, decided.listed)
         mirror.put(outputs.healths)
         age_ms = self.now_ms() - int(decided.batch.timestamps[0])
         metrics.EVENT_AGE.observe(max(0, age_ms) / 1000)

@@ -46,6 +46,7 @@ STEP = with_zeros(
 )
 LAG = Gauge("churn_scorer_lag_records", "Records of the event log not scored yet (SRE)", ["partition"])
 OWNED = Gauge("churn_scorer_partitions", "Partitions this process scores (SRE)")
+PARTITIONS = Gauge("churn_scorer_log_partitions", "Partitions the event log has, by the topology in use (SRE)")
 ACCOUNTS = Gauge("churn_scorer_accounts", "Accounts this process remembers (SRE: memory)")
 RECOVERY_ACTIVE = Gauge("churn_scorer_recovery_active", "Partitions whose state is being loaded (SRE)")
 RECOVERY = Histogram(

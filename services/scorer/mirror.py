@@ -15,7 +15,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from services.scorer import metrics
-from services.scorer.core.publish import GENERATION, HealthRow
+from services.scorer.core.publish import HealthRow
 from shared import health_store
 from shared.health_store import HealthStore, Written
 
@@ -32,8 +32,9 @@ log = structlog.get_logger(__name__)
 class Mirror:
     """Accounts of one partition on their way to Redis. A failed write is tried again for ever."""
 
-    def __init__(self, store: HealthStore) -> None:
+    def __init__(self, store: HealthStore, *, generation: int) -> None:
         self._store = store
+        self._generation = generation
         self._waiting: dict[str, HealthRow] = {}
         self._offsets: Counter[int] = Counter()
         self._news = asyncio.Event()
@@ -96,7 +97,7 @@ class Mirror:
     async def _write(self, rows: Sequence[HealthRow]) -> None:
         for offset, group in groupby(sorted(rows, key=_offset), key=_offset):
             began = time.perf_counter()
-            results = await self._store.write(GENERATION, offset, [_stored(row) for row in group])
+            results = await self._store.write(self._generation, offset, [_stored(row) for row in group])
             metrics.REDIS_WRITE.observe(time.perf_counter() - began)
             for result in Written:
                 metrics.REDIS_ROWS.labels(result.name.lower()).inc(results.count(result))
@@ -124,4 +125,4 @@ def _offset(row: HealthRow) -> int:
 
 
 def _stored(row: HealthRow) -> health_store.HealthRow:
-    return health_store.HealthRow._make(row[:-1])  # all but the offset
+    return health_store.HealthRow._make((*row[:9], row.erased))  # all but the offset

@@ -3,14 +3,17 @@
 | decided | topic | key | time |
 |---|---|---|---|
 | scores, transitions | churn.scores.v1, churn.risk.v1 | account | T of the tick |
+| facts | churn.facts.v1 | account/kind/id | the broker's |
+| lists of open episodes | churn.risk.v1, after the transitions | – | T of the tick |
 | dead | churn.dlq.v1, sealed | the original key | now |
 | moved | churn.events.v1, the account's partition, header `moved` | the original key | the broker's |
 
-Everything goes to the partition number its event came from; only what was in the wrong one changes it.
+What is said of an account lies in one partition for ever, however many the event log has: topics with as many or fewer
+take it from the event's partition, others from the account.
 """
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from typing import Final
 
 from aiokafka import AIOKafkaProducer
@@ -20,10 +23,12 @@ from services.scorer import metrics
 from services.scorer.core.batch import Batch
 from services.scorer.core.decode import Reason
 from services.scorer.core.fates import Dead, Moved
+from services.scorer.core.lasting import Fact
 from services.scorer.core.publish import Record
 from services.scorer.core.step import Outputs
 from shared.contracts.events import MOVED_HEADER
-from shared.contracts.topics import DEAD_LETTERS, EVENTS, RISK, SCORES
+from shared.contracts.topics import DEAD_LETTERS, FACTS, RISK, SCORES
+from shared.contracts.topology import Topology
 from shared.dead_letters import Cause, Source, dead_letter
 
 STAGE: Final = "scorer"
@@ -35,21 +40,45 @@ KEY_BYTES: Final = 4096
 class KafkaOutputs:
     """Sends of one process; the producer is started and stopped by who made it."""
 
-    def __init__(self, producer: AIOKafkaProducer, *, dead_letter_key: bytes) -> None:
+    def __init__(self, producer: AIOKafkaProducer, *, dead_letter_key: bytes, topology: Topology) -> None:
         self._producer = producer
         self._key = dead_letter_key
+        self._topology = topology
 
     async def send(self, batch: Batch, outputs: Outputs) -> None:
         """Return when Kafka has acknowledged every output of a batch; raise KafkaError or TimeoutError if not all."""
         async with asyncio.timeout(SEND_TIMEOUT_S):
             sent = [
-                *await self._send_all(RISK, batch.partition, outputs.transitions),
-                *await self._send_all(SCORES, batch.partition, outputs.scores),
+                *await self._send_each(RISK, batch.partition, _keyed(outputs.transitions)),
+                *await self._send_each(SCORES, batch.partition, _keyed(outputs.scores)),
+                *await self._send_each(FACTS, batch.partition, [_record(batch, fact) for fact in outputs.facts]),
                 *[await self._send_dead(batch, dead) for dead in outputs.dead],
                 *[await self._send_moved(batch, moved) for moved in outputs.moved],
             ]
             await asyncio.gather(*sent)
         metrics.TRANSITIONS.inc(len(outputs.transitions))
+
+    async def send_list(self, partition: int, parts: Iterable[Record]) -> None:
+        """Return when Kafka has acknowledged every part of a list of open episodes; other work runs between parts.
+
+        A list goes wherever transitions of its accounts do, so that it is read after them.
+        """
+        for part in parts:
+            for home in self._topology.sharing(RISK, partition):
+                async with asyncio.timeout(SEND_TIMEOUT_S):
+                    await asyncio.gather(*await self._send_all(RISK, home, [part]))
+
+    async def _send_each(
+        self, topic: str, partition: int, records: Sequence[tuple[bytes, Record]]
+    ) -> Sequence[Awaitable[object]]:
+        """Send records of accounts of a partition of the event log, each where its account lies in that topic."""
+        sharing = self._topology.sharing(topic, partition)
+        if len(sharing) == 1:
+            return await self._send_all(topic, sharing[0], [record for _, record in records])
+        homes: dict[int, list[Record]] = {}
+        for account, record in records:
+            homes.setdefault(self._topology.home(topic, account), []).append(record)
+        return [one for home, some in homes.items() for one in await self._send_all(topic, home, some)]
 
     async def _send_all(self, topic: str, partition: int, records: Sequence[Record]) -> Sequence[Awaitable[object]]:
         """Pack records into whole batches: a quarter of the cost of sending each."""
@@ -83,7 +112,7 @@ class KafkaOutputs:
             DEAD_LETTERS,
             value=letter.value,
             key=key and key[:KEY_BYTES],
-            partition=batch.partition,
+            partition=batch.partition % self._topology.count(DEAD_LETTERS),
             headers=letter.headers,
         )
         return sent
@@ -92,7 +121,7 @@ class KafkaOutputs:
         headers = [*batch.headers.get(moved.row, ()), (MOVED_HEADER, b"1")]
         try:
             sent: Awaitable[object] = await self._producer.send(
-                EVENTS,
+                self._topology.events,
                 value=batch.value(moved.row),
                 key=batch.key(moved.row),
                 partition=moved.partition,
@@ -109,3 +138,11 @@ class KafkaOutputs:
                 ),
             )
         return sent
+
+
+def _keyed(records: Sequence[Record]) -> list[tuple[bytes, Record]]:
+    return [(record.key or b"", record) for record in records]
+
+
+def _record(batch: Batch, fact: Fact) -> tuple[bytes, Record]:
+    return fact.account, Record(fact.key, batch.value(fact.row) or b"", int(batch.timestamps[fact.row]))

@@ -7,7 +7,8 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from shared.contracts.health import Band
-from shared.contracts.topics import SCORES
+from shared.contracts.topics import EVENTS, SCORES
+from shared.contracts.topology import Topology
 from shared.health_store import HealthStore, Point
 from shared.kafka import read_to_end
 
@@ -28,19 +29,25 @@ class _Published(msgspec.Struct):
 class Past:
     """The last 91 days of every account, as they were published."""
 
-    def __init__(self, bootstrap: str, store: HealthStore, *, now_ms: Callable[[], int]) -> None:
+    def __init__(self, bootstrap: str, store: HealthStore, *, topology: Topology, now_ms: Callable[[], int]) -> None:
         self._bootstrap = bootstrap
+        self._topology = topology
         self._store = store
         self._now_ms = now_ms
 
     async def bring_back(self, partition: int) -> None:
         """Write the history of a partition's accounts; what Redis holds already stays as it is. Raises RedisError."""
+        for number in self._topology.sharing(SCORES, partition):
+            await self._bring_back(partition, number)
+
+    async def _bring_back(self, partition: int, number: int) -> None:
+        """Write what one partition of the scores tells of the accounts of a partition of the event log."""
         since = self._now_ms() - SHOWN_MS
         points: dict[str, list[Point]] = {}
         held = 0
-        async for record in read_to_end(self._bootstrap, SCORES, partition, await self._first(partition, since)):
+        async for record in read_to_end(self._bootstrap, SCORES, number, await self._first(number, since)):
             published = _DECODER.decode(record.value or b"")
-            if published.at < since:
+            if published.at < since or self._topology.home(EVENTS, published.account.encode()) != partition:
                 continue
             point = Point(published.at, published.health, published.band, published.reconstructed)
             points.setdefault(published.account, []).append(point)

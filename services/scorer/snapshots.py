@@ -14,7 +14,6 @@ from services.scorer import metrics
 from services.scorer.core import chunks
 from services.scorer.core.days import DAY
 from services.scorer.cores import Cycle, S
-from shared.contracts.topics import SNAPSHOTS
 
 PERIOD: Final = 30 * DAY
 NO_CYCLE: Final = -1
@@ -42,7 +41,8 @@ class Spender(Protocol):
 class SnapshotTopic:
     """The topic itself. Owns a consumer; `budget` is shared with the rolling checkpoint."""
 
-    def __init__(self, bootstrap: str, producer: AIOKafkaProducer, *, budget: Spender) -> None:
+    def __init__(self, bootstrap: str, producer: AIOKafkaProducer, *, topic: str, budget: Spender) -> None:
+        self._topic = topic
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=bootstrap,
             group_id=None,
@@ -62,20 +62,20 @@ class SnapshotTopic:
 
     async def end(self, partition: int) -> int:
         """Return the log end of a partition."""
-        tp = TopicPartition(SNAPSHOTS, partition)
+        tp = TopicPartition(self._topic, partition)
         return int((await self._consumer.end_offsets([tp]))[tp])
 
     async def write(self, partition: int, value: bytes) -> int:
         """Append a record and return its offset once it is durable."""
         await self._budget.spend(len(value))
-        sent = await self._producer.send_and_wait(SNAPSHOTS, value=value, partition=partition)
+        sent = await self._producer.send_and_wait(self._topic, value=value, partition=partition)
         metrics.CHECKPOINT_BYTES.inc(len(value))
         return int(sent.offset)
 
     async def last_clock(self, partition: int) -> int | None:
         """Return the clock of the last snapshot; None when there is none, or the last one was cut short or damaged."""
         async with self._reading, asyncio.timeout(READ_TIMEOUT_S):
-            value = await self._last(TopicPartition(SNAPSHOTS, partition))
+            value = await self._last(TopicPartition(self._topic, partition))
         try:
             return chunks.read_marker(value).clock if chunks.kind_of(value) == "marker" else None
         except chunks.CheckpointError:

@@ -11,7 +11,6 @@ from typing import Final, Protocol
 from aiokafka import AIOKafkaProducer
 
 from shared.contracts.events import tick_record
-from shared.contracts.topics import EVENTS
 
 MOST_MS: Final = 60_000
 POLL_S: Final = 0.05
@@ -37,12 +36,14 @@ class Ticker:
         self,
         producer: AIOKafkaProducer,
         *,
+        topic: str,
         owned: Callable[[], Mapping[int, Ticked]],
         context: Callable[[], int],
         now_ms: Callable[[], int],
         fewest_ms: int,
     ) -> None:
         self._producer = producer
+        self._topic = topic
         self._owned = owned
         self._context = context
         self._now_ms = now_ms
@@ -66,7 +67,7 @@ class Ticker:
         ]
         self._last.update(dict.fromkeys(due, now))
         value = tick_record(now, context=self._context())
-        sent = [await self._producer.send(EVENTS, value=value, partition=partition) for partition in due]
+        sent = [await self._producer.send(self._topic, value=value, partition=partition) for partition in due]
         await asyncio.gather(*sent)
 
 

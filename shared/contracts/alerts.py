@@ -1,11 +1,15 @@
 """Define an alert as it lies on `churn.alerts.v1` and a command as it lies on `churn.commands.v1`."""
 
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
 from shared.contracts.health import Attributes, Band, Contribution
 from shared.contracts.risk import Change, Evidence, Severity
+
+READERS: Final = "churn-alerts"
+"""The consumer group of the alert service: its offsets say how far transitions and commands are obeyed."""
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,6 +111,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     """Episodes of the account's earlier alerts, the newest last: a replay does not open them again."""
     earlier: list["Alert"] = []
     """Ended alerts of the account that still have something to be told."""
+    erased: bool = False
+    """Its account was erased: it goes for good once it has ended and nothing of it is owed to anybody."""
 
 
 class CommandKind(StrEnum):
@@ -117,10 +123,15 @@ class CommandKind(StrEnum):
     ASSIGN = "assign"
     VERDICT = "verdict"
     NOTE = "note"
+    ERASE = "erase"
+    """Let go of what the account's alert knows: from `churnwatch erase`, not from a person."""
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a person said of an alert, by button or API; `id` makes a repetition harmless."""
+    """What a person said of an alert, by button or API; `id` makes a repetition harmless.
+
+    With kind erase `alert` is empty: whichever the account has that was opened until `at`.
+    """
 
     id: str
     kind: CommandKind

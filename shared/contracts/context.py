@@ -12,8 +12,10 @@ class ContextKind(StrEnum):
     FINGERPRINT = "fingerprint"
     IMPORT = "import"
     GUARD = "guard"
+    TOPOLOGY = "topology"
     CRASH = "crash"
     QUARANTINE = "quarantine"
+    SUMMARY = "summary"
 
 
 class Bundle(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,3 +91,21 @@ class Quarantine(msgspec.Struct, frozen=True, kw_only=True):
     offset: int
     fault: str
     at: int
+
+
+class SegmentSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """How the accounts of one segment are spread: for each feature, how many are in each bin (docs/scoring.md §11)."""
+
+    segment: str
+    accounts: int
+    histograms: dict[str, list[int]]
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """The segments of a partition on a day (UTC, days since 1970-01-01), written when its clock was `at` (epoch ms)."""
+
+    partition: int
+    partitions: int
+    day: int
+    at: int
+    segments: list[SegmentSummary]

@@ -118,12 +118,19 @@ class Membership(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     removed: bool | None = None
 
 
+class Erasure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`data` of kind erasure: forget this user (a keyed hash) of the account, or all of the account."""
+
+    user: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+
+
 DATA_OF: Final[dict[Kind, type[msgspec.Struct]]] = {
     Kind.LOGIN: Activity,
     Kind.USAGE: Activity,
     Kind.OUTCOME: Activity,
     Kind.TICKET: Activity,
     Kind.USER: Membership,
+    Kind.ERASURE: Erasure,
     Kind.ACCOUNT: AccountFacts,
     Kind.BILLING: Billing,
     Kind.SURVEY: Survey,

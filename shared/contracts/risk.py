@@ -1,4 +1,4 @@
-"""Define a transition of an episode as it lies on `churn.risk.v1`."""
+"""Define what lies on `churn.risk.v1`: transitions of episodes, and lists of those that are open."""
 
 import base64
 import hashlib
@@ -62,6 +62,34 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     evidence: list[Evidence]
     contributions: list[Contribution]
     attributes: Attributes
+
+
+class OpenEpisodes(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="open_episodes"):
+    """One part of the list of all episodes open in a partition after its tick at `offset`, whose T is `at` (epoch ms).
+
+    Whoever takes a partition writes one, after the transitions of that tick. What is open elsewhere, was opened at or
+    before `at`, and is in none of the `parts` parts (numbered from 0) does not exist. Accounts belong to `partition` by
+    Kafka's murmur2 over `partitions`. It has no key, which a transition always has.
+    """
+
+    partition: int
+    partitions: int
+    offset: int
+    at: int
+    part: int
+    parts: int
+    episodes: list[str]
+
+
+MOST_EPISODES = 5_000
+"""In one part: keeps it to a fifth of what a record may hold."""
+
+
+def read_risk(key: bytes | None, value: bytes) -> Transition | OpenEpisodes:
+    """Return what a record holds; raises msgspec.DecodeError or ValidationError."""
+    if key is None:
+        return msgspec.json.decode(value, type=OpenEpisodes)
+    return msgspec.json.decode(value, type=Transition)
 
 
 def episode_id(account: str, *, rule: str, opened_at: int) -> str:

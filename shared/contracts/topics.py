@@ -23,6 +23,10 @@ SCORER_GROUP = "churn-scorer"
 """The consumer group of the scorers: its members own the partitions."""
 PARTITIONS = 12
 MAX_MESSAGE_BYTES = 1 << 20
+ROLLED_AFTER = timedelta(days=7)
+"""Kafka's own: a segment is closed at most so long after its first record, and only closed ones are cleaned."""
+FORGETTING: Mapping[str, str] = {"max.compaction.lag.ms": str(int(ROLLED_AFTER.total_seconds() * 1000))}
+"""Of compacted topics that know accounts or users: what was replaced or taken back must not stay for ever."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,13 +63,13 @@ TOPICS: Mapping[str, Topic] = {
         Topic(name=SNAPSHOTS, retention=timedelta(days=150)),
         Topic(name=RISK, retention=timedelta(days=800)),
         Topic(name=SCORES, retention=timedelta(days=800)),
-        Topic(name=FACTS, compacted=True),
+        Topic(name=FACTS, compacted=True, extra=FORGETTING),
         Topic(name=KEYS, partitions=1, compacted=True),
-        Topic(name=IDENTITY, compacted=True),
+        Topic(name=IDENTITY, compacted=True, extra=FORGETTING),
         Topic(name=UNATTRIBUTED, retention=timedelta(days=30)),
         Topic(name=COMMANDS, retention=timedelta(days=800)),
-        Topic(name=ALERTS, compacted=True),
-        Topic(name=NOTICES, partitions=1, compacted=True),
+        Topic(name=ALERTS, compacted=True, extra=FORGETTING),
+        Topic(name=NOTICES, partitions=1, compacted=True, extra=FORGETTING),
         Topic(name=DEAD_LETTERS, retention=timedelta(days=30)),
     )
 }

@@ -53,7 +53,7 @@ async def test_each_person_is_told_with_the_remedy(people: Path, capsys: pytest.
         "id differs   moved@example.com  the file says U1",
         "deactivated  gone@example.com",
         "not found    stranger@elsewhere.test",
-        "stranger@elsewhere.test: backup: nobody@example.com is none of the people",
+        "people[3].backup: stranger@elsewhere.test: nobody@example.com is none of the people",
         "4 people: 1 known, 1 id differs, 1 deactivated, 1 not found; 1 faults in the file",
     ):
         assert line in said

@@ -5,11 +5,13 @@ from collections.abc import AsyncIterator
 import pytest
 
 from lab.slack_double.faults import Fault, FaultKind
+from services.alerts.book import Book
 from services.alerts.core.routing import Route
 from shared.contracts.alerts import AlertState, Command, CommandKind, DeliveryState
+from shared.contracts.health import Attributes
 from shared.contracts.risk import Change, Severity
 from shared.kafka import read_to_end
-from tests.support.alerting import Slack, service, slack_double
+from tests.support.alerting import Service, Slack, service, slack_double
 from tests.support.risk import OWNER, T0, routes, transition
 from tests.support.servers import Mailbox
 from tests.support.waiting import soon
@@ -281,3 +283,86 @@ async def test_a_new_alert_does_not_leave_the_old_message_as_it_was(kafka: str, 
 
         await soon(settled)
         assert (await alerts.kept())["acme"].state is AlertState.OPEN
+
+
+def erasure(at: int = T0 + MINUTE) -> Command:
+    return Command(id=f"erase-{at}", kind=CommandKind.ERASE, alert="", account="acme", by="churnwatch erase", at=at)
+
+
+async def test_an_erased_account_is_let_go_of_once_its_message_says_that_it_ended(
+    kafka: str, slack: Slack, smtp: Mailbox
+) -> None:
+    async with service(kafka, slack=slack.url, smtp_port=smtp.port) as alerts:
+
+        async def opened() -> bool:
+            return len(slack.messages) == 1
+
+        async def edited() -> bool:
+            return [header.endswith(" acme: closed") for header in slack.headers()] == [True]
+
+        await alerts.put(transition())
+        await soon(opened)
+        slack.double.faults.set([Fault(kind=FaultKind.HTTP, status=503, method="chat.update", times=10_000)])
+        ended = transition(Change.EXPIRED, at=T0 + 2 * MINUTE, attributes=Attributes(), contributions=[], evidence=[])
+        await alerts.put(ended)
+        await alerts.say(erasure())
+
+        async def asked() -> bool:
+            kept = (await alerts.kept())["acme"]
+            return kept.erased and kept.state is AlertState.EXPIRED
+
+        await soon(asked)
+        await alerts.kill()
+        slack.double.faults.set([])
+        await alerts.start()
+        await soon(edited)
+        await soon(lambda: nothing_kept(alerts))
+        await alerts.kill()
+        await alerts.start()
+        await alerts.put(ended, transition(account="other"))
+
+        async def other() -> bool:
+            return len(slack.messages) == 2
+
+        await soon(other)
+        assert set(await alerts.kept()) == {"other"}
+        assert "Acme GmbH" not in str(slack.messages[0].blocks)
+        assert slack.double.counts()["duplicates"] == 0
+        book = Book()
+        async for record in read_to_end(kafka, alerts.alerts.names.alerts):
+            book.apply(record)
+        assert book.get(transition().episode) is None
+        assert [alert.account for alert in book.page(None, after=None, limit=9)] == ["other"]
+
+
+async def nothing_kept(alerts: Service) -> bool:
+    return not await alerts.kept()
+
+
+async def test_what_ended_before_its_account_was_erased_goes_and_what_comes_later_stays(
+    kafka: str, slack: Slack, smtp: Mailbox
+) -> None:
+    async with service(kafka, slack=slack.url, smtp_port=smtp.port) as alerts:
+        await alerts.put(transition(), transition(Change.RESOLVED, at=T0 + 1))
+
+        async def over() -> bool:
+            return slack.headers() == ["✅ Acme GmbH: resolved"]
+
+        await soon(over)
+        await alerts.say(erasure())
+        await soon(lambda: nothing_kept(alerts))
+        await alerts.put(transition(opened_at=T0 + 5 * MINUTE))
+
+        async def anew() -> bool:
+            return len(slack.messages) == 2
+
+        await soon(anew)
+        await alerts.say(erasure())
+        await alerts.put(transition(Change.RESOLVED, opened_at=T0 + 5 * MINUTE, at=T0 + 6 * MINUTE))
+
+        async def resolved() -> bool:
+            return slack.headers() == ["✅ Acme GmbH: resolved"] * 2
+
+        await soon(resolved)
+        kept = (await alerts.kept())["acme"]
+        assert (kept.opened_at, kept.erased, kept.attributes.name) == (T0 + 5 * MINUTE, False, "Acme GmbH")

@@ -23,6 +23,7 @@ from shared.contracts.notices import ListedAlert, Notice, NoticeKind
 from shared.contracts.partition import partition_of
 from shared.contracts.risk import Change, Severity
 from shared.contracts.topics import NOTICES, PARTITIONS, RISK, TOPICS
+from shared.contracts.topology import Topology
 from shared.health_store import HealthRow, HealthStore
 from shared.kafka import create_topics, producer
 from tests.support.alerting import KEY, Slack, slack_double
@@ -144,7 +145,8 @@ async def _check_api(client: httpx.AsyncClient, redis_url: str, *, reader: str, 
         store = HealthStore(redis)
         await store.write(1, 1, [_row()])
         partition = partition_of(b"nobody", partitions=PARTITIONS)
-        await store.end_fill(1, partition, fill=await store.begin_fill(partition))
+        fill = await store.begin_fill(partition)
+        await store.end_fill(Topology(generation=1, partitions=PARTITIONS), partition, fill=fill)
     detail = (await client.get("/v1/accounts/acme", headers=read)).json()
     assert (detail["health"], detail["alert"], len(detail["history"])) == (41_200, alert, 1)
     missing = await client.get("/v1/accounts/nobody", headers=read)

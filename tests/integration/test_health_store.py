@@ -7,7 +7,10 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.contracts.health import AccountHealth, Attributes, Band
+from shared.contracts.topology import Topology
 from shared.health_store import BadCursor, Filter, HealthRow, HealthStore, Point, Sort, Written
+
+SEVENTH = Topology(generation=7, partitions=4)
 
 DAY_MS = 86_400_000
 
@@ -173,7 +176,7 @@ async def test_odd_names_stay_apart(store: HealthStore) -> None:
 async def test_an_emptied_redis_is_seen_and_filled_again(store: HealthStore, redis_url: str) -> None:
     await store.write(1, 1, [row("acme")])
     for partition in (0, 3):
-        assert await store.end_fill(7, partition, fill=await store.begin_fill(partition))
+        assert await store.end_fill(SEVENTH, partition, fill=await store.begin_fill(partition))
     assert await store.filled() == {0: 7, 3: 7}
     async with Redis.from_url(redis_url) as redis:
         await redis.flushall()
@@ -187,12 +190,54 @@ async def test_a_fill_during_which_redis_was_emptied_does_not_count(store: Healt
     await store.write(1, 1, [row("acme")])
     async with Redis.from_url(redis_url) as redis:
         await redis.flushall()
-    assert not await store.end_fill(7, 3, fill=fill)
+    assert not await store.end_fill(SEVENTH, 3, fill=fill)
     assert await store.filled() == {}
 
 
 async def test_of_two_fills_only_the_one_that_began_last_counts(store: HealthStore) -> None:
     first, last = await store.begin_fill(3), await store.begin_fill(3)
-    assert not await store.end_fill(7, 3, fill=first)
-    assert await store.end_fill(7, 3, fill=last)
+    assert not await store.end_fill(SEVENTH, 3, fill=first)
+    assert await store.end_fill(SEVENTH, 3, fill=last)
     assert await store.filled() == {3: 7}
+
+
+def removal(account: str, *, at: int) -> HealthRow:
+    return HealthRow(account, b"", None, Band.UNKNOWN, at, erased=at)
+
+
+async def points_of(store: HealthStore, account: str) -> list[int]:
+    return [point.at for point in await store.history(account)]
+
+
+async def test_an_erased_account_is_in_no_listing_and_an_older_write_does_not_bring_it_back(store: HealthStore) -> None:
+    named = row("acme", owner="a@x.io", segment="smb", name="Zeta", arr=10)
+    await store.write(1, 5, [named, row("b", owner="a@x.io", segment="smb", name="Mid")])
+    assert await store.write(1, 9, [removal("acme", at=2 * DAY_MS)]) == [Written.WRITTEN]
+    assert await store.write(1, 8, [named]) == [Written.OLDER]
+    assert await store.write(1, 9, [removal("acme", at=2 * DAY_MS)]) == [Written.SAME]
+    assert await store.get("acme") is None
+    assert await store.history("acme") == []
+    for where in (Filter(), Filter(owner="a@x.io"), Filter(segment="smb"), Filter(band=Band.WATCH)):
+        assert await listed(store, where) == ["b"]
+    assert [await listed(store, sort=sort) for sort in Sort] == [["b"]] * 3
+
+
+async def test_an_erased_account_that_comes_back_has_no_history_from_before(store: HealthStore) -> None:
+    await store.write(1, 5, [row("acme", owner="a@x.io")])
+    erased = 2 * DAY_MS
+    await store.write(1, 9, [removal("acme", at=erased)])
+    back = row("acme", 60_000, at=3 * DAY_MS)._replace(erased=erased)
+    await store.write(1, 12, [back])
+    before = [Point(DAY_MS, 1, Band.CRITICAL), Point(DAY_MS, 1, Band.CRITICAL, reconstructed=True)]
+    await store.put_history({"acme": [*before, Point(erased, 2, Band.WATCH)]})
+    assert await points_of(store, "acme") == [erased, 3 * DAY_MS]
+    assert await listed(store, Filter(owner="a@x.io")) == []
+
+
+async def test_a_removal_that_was_overtaken_by_a_later_health_still_takes_the_history(store: HealthStore) -> None:
+    await store.write(1, 5, [row("acme", owner="a@x.io", name="Zeta")])
+    await store.write(1, 12, [row("acme", at=3 * DAY_MS, name="New")._replace(erased=2 * DAY_MS)])
+    await store.write(1, 13, [row("acme", at=4 * DAY_MS, name="New")._replace(erased=2 * DAY_MS)])
+    assert await points_of(store, "acme") == [3 * DAY_MS, 4 * DAY_MS]
+    assert await listed(store, sort=Sort.NAME) == ["acme"]
+    assert await listed(store, Filter(owner="a@x.io")) == []

@@ -134,7 +134,9 @@ async def test_a_revoked_key_is_refused_within_ten_seconds(ingest: IngestProcess
 
 @asynccontextmanager
 async def connected(broker: LocalKafka) -> AsyncIterator[KafkaPublisher]:
-    publisher = KafkaPublisher(broker.bootstrap)
+    publisher = KafkaPublisher(
+        broker.bootstrap, place=lambda topic, key: (topic, partition_of(key, partitions=PARTITIONS))
+    )
     connection = asyncio.create_task(publisher.run())
     try:
         await publisher.connected.wait()

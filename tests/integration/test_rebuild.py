@@ -28,10 +28,11 @@ from shared.contracts.alerts import Alert
 from shared.contracts.risk import Transition
 from shared.contracts.topics import ACTIVITY, EVENTS, PARTITIONS, SNAPSHOTS
 from shared.kafka import producer
-from tests.integration.test_scorer_process import DAY, OWN_TIME, days_of_use
+from tests.integration.test_scorer_process import DAY, OWN_TIME
 from tests.support.scoring import (
     KEY,
     ScorerProcess,
+    days_of_use,
     empty_topics,
     expected,
     last_context,

@@ -2,9 +2,9 @@
 
 import asyncio
 import itertools
-import random
+import shutil
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +14,13 @@ import pytest
 from aiokafka.structs import ConsumerRecord
 from redis.asyncio import Redis
 
+from services.scorer.core.summary import median_of
 from services.scorer.fence import Exit
 from shared import clock
-from shared.contracts.context import Guard
+from shared.contracts.context import Guard, Summary
 from shared.contracts.health import AccountHealth
 from shared.contracts.partition import partition_of
-from shared.contracts.topics import CONTEXT, DEAD_LETTERS, EVENTS, PARTITIONS, SCORES
+from shared.contracts.topics import CONTEXT, DEAD_LETTERS, EVENTS, FACTS, PARTITIONS, SCORES
 from shared.dead_letters import source_of, unseal
 from shared.health_store import HealthStore
 from shared.kafka import producer, read_to_end
@@ -28,6 +29,7 @@ from tests.support.scoring import (
     ScorerProcess,
     Written,
     checkpoint_spans,
+    days_of_use,
     empty_topics,
     event,
     expected,
@@ -40,7 +42,8 @@ from tests.support.scoring import (
 from tests.support.servers import kafka_in, running
 from tests.support.waiting import soon
 
-DAY = 86_400_000
+HOUR = 3_600_000
+DAY = 24 * HOUR
 OWN_TIME = {"CHURNWATCH_SCORER_TICKS": "false", "CHURNWATCH_SCORER_INSTANCE": "scorer-0"}
 """A static member gets its partitions back at once; another waits until the group has given the dead one up."""
 
@@ -61,35 +64,6 @@ async def scorer(broker: str, redis_url: str, tmp_path: Path) -> AsyncIterator[S
     process.stop()
 
 
-def days_of_use(days: range, *, end: int, context: int, accounts: int = 25, seed: int = 1) -> Iterator[Written]:
-    """Yield events of accounts that differ in rhythm, day by day with a tick at each day's end; day 0 ends at `end`.
-
-    Some go quiet for the last three days; some pay late; names are facts; every tenth event comes twice.
-    """
-    draw = random.Random(seed + days.start)
-    number = days.start * 1_000_000
-    for day in days:
-        noon = end + day * DAY - DAY // 2
-        for index in range(accounts):
-            account = f"account-{index}"
-            for _ in range(draw.randrange(3) if index % 5 or day < -3 else 0):
-                number += 1
-                at = noon + draw.randrange(-DAY // 3, DAY // 3)
-                data = {"user": f"u{draw.randrange(9)}", "name": draw.choice(["export", "report"])}
-                used = event(account, draw.choice(["login", "usage", "outcome"]), at=at, number=number, data=data)
-                yield used
-                if number % 10 == 0:
-                    yield used
-            if draw.random() < 0.05:
-                number += 1
-                status = draw.choice(["payment_failed", "invoice_paid"])
-                yield event(account, "billing", at=noon, number=number, data={"status": status})
-                number += 1
-                facts = {"owner": f"o{index % 3}@vendor.example", "arr": 1000 * index, "name": f"Account {index}"}
-                yield event(account, "account", at=noon, number=number, data=facts)
-        yield from ticks(end + day * DAY, context=context)
-
-
 async def test_health_episodes_and_fates_are_those_of_the_oracle(scorer: ScorerProcess) -> None:
     scorer.start_ready()
     context = await last_context(scorer.kafka)
@@ -104,6 +78,9 @@ async def test_health_episodes_and_fates_are_those_of_the_oracle(scorer: ScorerP
     assert sorted(published, key=str) == sorted(wanted.transitions, key=str)
     scores = [msgspec.json.decode(found.value or b"", type=AccountHealth) async for found in _records(scorer, SCORES)]
     assert sorted(scores, key=str) == sorted(wanted.scores, key=str)
+    facts = {found.key: found.value async for found in _records(scorer, FACTS)}
+    assert facts == wanted.facts
+    assert {key.split(b"/")[1] for key in wanted.facts} == {b"outcome", b"billing", b"account"}
     counted = scorer.metrics()
     assert counted['churn_scorer_records_total{fate="applied"}'] == wanted.counts["applied"]
     assert counted['churn_scorer_records_total{fate="duplicate"}'] == wanted.counts["duplicate"]
@@ -222,6 +199,47 @@ async def test_no_crash_or_restart_changes_any_health_or_episode(scorer: ScorerP
     assert published == {transition.id: transition for transition in wanted.transitions}
 
 
+async def test_old_ticks_are_replayed_with_the_rules_of_their_time(scorer: ScorerProcess) -> None:
+    """A tick names a context offset: what the first rules were in force at, the second don't judge.
+
+    log     ..... ticks of rules 1 ..... | killed, rules changed | ..... ticks of rules 1 unread .. | ticks of rules 2
+    """
+    scorer.start_ready()
+    first = await last_context(scorer.kafka)
+    now = clock.now_ms()
+    await write(scorer.kafka, days_of_use(range(-60, -20), end=now, context=first))
+    await soon(lambda: _is_told(scorer.kafka))
+    scorer.kill()
+    await write(scorer.kafka, days_of_use(range(-20, -5), end=now, context=first))
+
+    scorer.settings = {**OWN_TIME, "CHURNWATCH_CONFIG": str(_without_failed_payment(scorer.folder))}
+    scorer.start_ready()
+    second = await last_context(scorer.kafka)
+    await write(scorer.kafka, days_of_use(range(-5, 1), end=now, context=second))
+    scorer.kill()
+    scorer.start_ready()
+    wanted = await expected(scorer.kafka)
+
+    await wait_scored(scorer.redis, wanted.healths)
+
+    assert [record.key async for record in _records(scorer, CONTEXT)].count(b"bundle") == 2
+    published = {transition.id: transition for transition in await published_transitions(scorer.kafka)}
+    assert published == {transition.id: transition for transition in wanted.transitions}
+    after_change = [t for t in wanted.transitions if now - 20 * DAY < t.at <= now - 6 * DAY]
+    assert any(t.rule == "failed_payment" for t in after_change), "old ticks must have been judged by the old rules"
+    later = {t.change for t in wanted.transitions if t.rule == "failed_payment" and t.at >= now - 5 * DAY}
+    assert later == {"withdrawn"}
+
+
+def _without_failed_payment(folder: Path) -> Path:
+    config = Path(shutil.copytree("config", folder / "config"))
+    rules = (config / "rules.yaml").read_text("utf-8")
+    before, _, after = rules.partition("  - name: failed_payment")
+    others = after.partition("  - name: ")[2]
+    (config / "rules.yaml").write_text(f"{before}  - name: {others}", "utf-8")
+    return config
+
+
 async def test_a_record_that_crashes_the_core_is_set_aside_after_two_exits(scorer: ScorerProcess) -> None:
     scorer.module = "tests.support.poisoned_scorer"
     # without a checkpoint every start begins at the first record: new accounts lie before the poison in its batch
@@ -266,6 +284,46 @@ async def test_a_scorer_stopped_for_three_days_scores_as_if_it_had_run(scorer: S
 
     assert set(wanted.counts) <= {"applied", "duplicate", "tick", "ticks"}
     assert not [letter async for letter in _records(scorer, DEAD_LETTERS)]
+
+
+async def test_each_day_is_summarized_once_whoever_runs(scorer: ScorerProcess) -> None:
+    scorer.start_ready()
+    context = await last_context(scorer.kafka)
+    now = clock.now_ms()
+    today = (now - 2 * HOUR) // DAY
+    await write(scorer.kafka, days_of_use(range(-40, 0), end=now, context=context))
+    await soon(lambda: _is_summarized(scorer.kafka, today - 2))
+    scorer.kill()
+    scorer.start_ready()
+    await write(scorer.kafka, days_of_use(range(1), end=now, context=context))
+    await soon(lambda: _is_summarized(scorer.kafka, today - 1))
+
+    for partition, told in (await _summaries(scorer.kafka)).items():
+        days = [summary.day for summary in told]
+        assert days == sorted(set(days)), "a day is never told twice"
+        assert days[-2:] == [today - 2, today - 1]
+        assert all(summary.partition == partition and summary.partitions == PARTITIONS for summary in told)
+    known = {partition: told[-1] for partition, told in (await _summaries(scorer.kafka)).items()}
+    counted = sum(segment.accounts for summary in known.values() for segment in summary.segments)
+    assert counted == 25
+    median = median_of(known, segment="", feature="active_days_28")
+    assert median is not None
+    assert 15 <= median <= 25, "of 28 days each account is active on two of three"
+
+
+async def _summaries(broker: str) -> Mapping[int, Sequence[Summary]]:
+    found: dict[int, list[Summary]] = {}
+    async for record in read_to_end(broker, CONTEXT):
+        if record.key == b"summary":
+            summary = msgspec.json.decode(record.value or b"", type=Summary)
+            found.setdefault(summary.partition, []).append(summary)
+    return found
+
+
+async def _is_summarized(broker: str, day: int) -> bool:
+    homes = {partition_of(f"account-{index}".encode(), partitions=PARTITIONS) for index in range(25)}
+    found = await _summaries(broker)
+    return found.keys() == homes and all(told[-1].day == day for told in found.values())
 
 
 async def test_the_checkpoint_is_trimmed_behind_its_last_two_cycles(scorer: ScorerProcess) -> None:

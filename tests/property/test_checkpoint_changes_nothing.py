@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from services.scorer.core import chunks
 from services.scorer.core.step import Partition, step
 from shared.contracts.events import tick_record
-from tests.support.histories import imported_lives, junk_logs, lives
+from tests.support.histories import erased_lives, imported_lives, junk_logs, lives
 from tests.support.log import SEED, Configurations, Log, batches, by_columns, outcome_of
 
 
@@ -29,7 +29,7 @@ def _small_chunks() -> object:
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-@given(log=st.one_of(junk_logs(), lives(), imported_lives()), seed=st.integers(0, 2**32))
+@given(log=st.one_of(junk_logs(), lives(), imported_lives(), erased_lives()), seed=st.integers(0, 2**32))
 def test_a_restart_from_a_checkpoint_changes_nothing(log: Log, seed: int) -> None:
     # batches:   |----|--base--|---chunk---|--chunk, chunk, marker--|---crash
     #                     '........... replayed .............................|------ then on
@@ -47,6 +47,10 @@ def test_a_restart_from_a_checkpoint_changes_nothing(log: Log, seed: int) -> Non
     )
 
     assert outcome.counts == whole.counts
+    assert set(outcome.removed) <= set(whole.removed)
+    assert [one for one in outcome.removed if one[0] >= crash] == [one for one in whole.removed if one[0] >= crash]
+    assert [fact for fact in outcome.facts if fact not in whole.facts] == []
+    assert [fact for fact in outcome.facts if fact[0] >= crash] == [fact for fact in whole.facts if fact[0] >= crash]
     for name in ("healths", "scores", "transitions"):
         before, after = getattr(whole, name), getattr(outcome, name)
         assert [row for row in after if row not in before] == []

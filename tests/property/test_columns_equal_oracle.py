@@ -2,13 +2,15 @@
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from lab.oracle_records import Record
 from shared.contracts.partition import partition_of
-from tests.support.histories import ACCOUNTS, imported_lives, junk_logs, lives
+from tests.support.histories import ACCOUNTS, erased_lives, imported_lives, junk_logs, lives
 from tests.support.log import DAY, START, Log, Outcome, by_columns, by_oracle
 
 settings.register_profile(  # a smaller seed is no simpler log: shrinking would only take time
@@ -36,6 +38,12 @@ def test_long_lives_are_scored_as_the_oracle_does(log: Log, cuts: list[int]) -> 
 @settings(LOGS, max_examples=60)
 @given(log=imported_lives(), cuts=CUTS)
 def test_imported_histories_are_scored_as_the_oracle_does(log: Log, cuts: list[int]) -> None:
+    assert_equal(by_columns(log.records, log.contexts, cuts=cuts), by_oracle(log.records, log.contexts))
+
+
+@settings(LOGS, max_examples=60)
+@given(log=erased_lives(), cuts=CUTS)
+def test_what_is_erased_stays_so_as_the_oracle_says(log: Log, cuts: list[int]) -> None:
     assert_equal(by_columns(log.records, log.contexts, cuts=cuts), by_oracle(log.records, log.contexts))
 
 
@@ -94,7 +102,9 @@ def shuffled(log: Log, rng: random.Random) -> Log:
 
 @pytest.mark.proof
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("strategy", [junk_logs(), lives(), imported_lives()], ids=["junk", "lives", "imports"])
+@pytest.mark.parametrize(
+    "strategy", [junk_logs(), lives(), imported_lives(), erased_lives()], ids=["junk", "lives", "imports", "erasures"]
+)
 def test_thousands_of_logs_are_scored_as_the_oracle_does(strategy: st.SearchStrategy[Log]) -> None:
     @settings(LOGS, max_examples=2000)
     @given(log=strategy, cuts=CUTS)
@@ -114,6 +124,8 @@ def assert_equal(columns: Outcome, oracle: Outcome) -> None:
     assert len(columns.healths) == len(oracle.healths)
     assert columns.transitions == oracle.transitions
     assert columns.scores == oracle.scores
+    assert columns.facts == oracle.facts
+    assert columns.removed == oracle.removed
 
 
 def test_the_histories_reach_what_they_are_for() -> None:
@@ -129,3 +141,28 @@ def test_the_histories_reach_what_they_are_for() -> None:
     assert {change for _, change in seen} == {"opened", "worsened", "eased", "resolved", "withdrawn", "expired"}
     assert {("silence", "resolved"), ("silence", "withdrawn"), ("usage_drop", "withdrawn")} <= seen
     assert START % DAY == 0
+
+
+def test_the_erasures_reach_what_they_are_for() -> None:
+    """Erased accounts that never had an episode, never came back or were never sent again would prove little."""
+    seen: set[str] = set()
+
+    @settings(LOGS, max_examples=80, database=None, derandomize=True)
+    @given(log=erased_lives())
+    def look(log: Log) -> None:
+        outcome, plain = (by_oracle(records, log.contexts) for records in (log.records, without_erasures(log)))
+        removed = {account: offset for offset, account in outcome.removed}
+        expired = [t for t in outcome.transitions if t.change == "expired" and t.band == "unknown" and not t.evidence]
+        came_back = [h for h in outcome.healths if h.offset > removed.get(h.account, h.offset)]
+        seen.update({"removed"} if removed else (), {"expired"} if expired else (), {"came back"} if came_back else ())
+        seen.update({"users"} if not removed and outcome.healths != plain.healths else ())
+        seen.update({"facts"} if len(outcome.facts) < len(plain.facts) else ())
+
+    look()
+    assert seen == {"removed", "expired", "came back", "users", "facts"}
+
+
+def without_erasures(log: Log) -> list[Record]:
+    """Return the records with an event that changes nothing in the place of each erasure."""
+    names = (b"churn.erasure.v1", b"churn.override.v1")
+    return [replace(record, value=record.value and record.value.replace(*names)) for record in log.records]

@@ -18,7 +18,7 @@ from shared.contracts.events import source_of
 from shared.contracts.health import AccountHealth
 from shared.contracts.risk import Transition
 from tests.property.test_checkpoint_changes_nothing import checkpoint
-from tests.support.histories import bundles, imported_lives, junk_logs, lives
+from tests.support.histories import bundles, erased_lives, imported_lives, junk_logs, lives
 from tests.support.log import HOUR, SEED, START, Configurations, Log, batches
 
 Row = TypeVar("Row", AccountHealth, Transition)
@@ -40,7 +40,7 @@ def _small_chunks() -> object:
 
 
 @settings(LOGS, max_examples=100)
-@given(log=st.one_of(junk_logs(), lives(), imported_lives()), seed=st.integers(0, 2**32))
+@given(log=st.one_of(junk_logs(), lives(), imported_lives(), erased_lives()), seed=st.integers(0, 2**32))
 def test_what_follows_a_snapshot_is_what_a_run_from_the_start_says(log: Log, seed: int) -> None:
     # batches:   |----|--base--|---chunk---|--chunk, chunk, marker--|---
     # compared:               '- fates -----------------------------------
@@ -145,3 +145,17 @@ def test_a_source_let_go_after_a_snapshot_brings_its_accounts_before_the_court()
     log.tick(START + 2 * HOUR, context=2)
     whole = assert_same_after(log, base=2)
     assert [list(evaluation.healths) for evaluation in whole.evaluations] == [["acme"], ["acme"]]
+
+
+def test_a_person_erased_before_a_snapshot_stays_forgotten_behind_it() -> None:
+    # login of ann | erased | snapshot | what ann did before comes again under a new id | tick
+    log = Log()
+    log.contexts.update(bundles())
+    log.event("acme", "login", at=START, data={"user": "ann"})
+    log.event("acme", "login", at=START, data={"user": "bob"})
+    log.event("acme", "erasure", at=START + HOUR, ts=START + HOUR, data={"user": "ann"})
+    log.event("acme", "login", at=START + HOUR // 2, ts=START + 2 * HOUR, data={"user": "ann"})
+    log.tick(START + 72 * HOUR, context=3)
+    whole = assert_same_after(log, base=3)
+    assert whole.fates[3] == "applied"
+    assert [c.value for c in whole.healths["acme"].contributions if c.measure == "users_28"] == [1]

@@ -136,6 +136,7 @@ async def service(
     smtp_port: int | None = None,
     told: Routes | None = None,
     names: Names | None = None,
+    group: str | None = None,
 ) -> AsyncIterator[Service]:
     """Run an alert service on fresh topics, or on given ones; it is started and ended with the block."""
     settings = AlertSettings.model_validate(
@@ -161,7 +162,7 @@ async def service(
         settings=settings,
         configuration=configuration,
         names=own,
-        group=own.risk,
+        group=group or own.risk,
         pace=FAST,
         registry=registry,
     )

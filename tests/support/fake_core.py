@@ -10,7 +10,7 @@ from services.scorer.core.batch import Batch
 from services.scorer.core.decode import Reason
 from services.scorer.core.fates import Dead
 from services.scorer.core.publish import HealthRow, Record
-from services.scorer.core.step import Outputs, Partition
+from services.scorer.core.step import Judged, Outputs, Partition
 from services.scorer.cores import Columnar
 
 
@@ -32,10 +32,12 @@ class FakeCore:
 
 
 def fake_step(state: Partition, batch: Batch, *, known_at: Callable[[int, int], Any]) -> Outputs:  # noqa: ARG001
-    """Take the state past a batch; the health of an account is the offset of its last record."""
+    """Take the state past a batch; the health of an account is the offset of its last record, `tick` a tick."""
     outputs = Outputs(fates=np.zeros(len(batch), np.int8))
     for row, offset in enumerate(batch.offsets.tolist()):
         account, value = (batch.key(row) or b"").decode(), batch.value(row) or b""
+        if value == b"tick":
+            outputs.judged = Judged(offset, offset)
         if value == b"dead":
             outputs.dead.append(Dead(offset, Reason.BAD_JSON, "as told", row))
         outputs.scores.append(Record(account.encode(), value, offset))

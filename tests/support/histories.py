@@ -17,7 +17,7 @@ from tests.support.log import DAY, HOUR, MINUTE, SECOND, START, Log
 
 CONFIG = Path(__file__).parents[2] / "config"
 ACCOUNTS = ("acme", "b", "アクメ", "x" * 128, "nul\0l", "ends-here")
-KINDS = ("login", "usage", "outcome", "ticket", "user", "goal", "override", "never.heard of")
+KINDS = ("login", "usage", "outcome", "ticket", "user", "goal", "override", "erasure", "never.heard of")
 AGES = (0, 0, 0, 1, SECOND, HOUR, DAY, 7 * DAY, 8 * DAY, 36 * DAY, 90 * DAY, 91 * DAY, 91 * DAY + 1, 100 * DAY)
 AHEAD = (0, 0, 0, 0, 5 * MINUTE, 5 * MINUTE + 1, DAY)
 STEPS = (0, 0, 1, SECOND, MINUTE, HOUR, 5 * HOUR, DAY, DAY, 7 * DAY, 30 * DAY)
@@ -279,6 +279,10 @@ def _account_fact(rng: random.Random) -> tuple[str, dict[str, object]]:
     return "account", {name: fields[name]() for name in weights}
 
 
+def _erased(rng: random.Random) -> dict[str, object]:
+    return {} if rng.random() < 0.3 else {"user": rng.choice(("u1", "u2", None, "", 5))}
+
+
 FACTS: Sequence[Callable[[random.Random], tuple[str, dict[str, object]]]] = (
     _account_fact,
     lambda rng: ("billing", {"status": rng.choice(("payment_failed", "invoice_paid", "payment_failed", "odd"))}),
@@ -291,6 +295,7 @@ FACTS: Sequence[Callable[[random.Random], tuple[str, dict[str, object]]]] = (
         {"status": rng.choice(("started", "renewed", "notice_given", "cancelled", "changed", "")), "mrr": 5},
     ),
     lambda rng: ("user", {"user": rng.choice(("u1", None)), "role": "admin"}),
+    lambda rng: ("erasure", _erased(rng)),
 )
 
 
@@ -414,3 +419,55 @@ def _life(rng: random.Random, account: str, days: int) -> list[Happening]:
         kind, facts = FACTS[rng.randrange(1, len(FACTS) - 1)](rng)
         found.append((at + rng.choice((0, HOUR, 5 * DAY, 40 * DAY)), account, kind, at, facts))
     return found
+
+
+def erased_lives() -> st.SearchStrategy[Log]:
+    """Draw lives in which accounts or users are erased, some of what was sent before comes again, and life goes on."""
+    return st.builds(erased_log, st.one_of(lives(), imported_lives()), st.integers(0, 2**32).map(random.Random))
+
+
+def erased_log(drawn: Log, rng: random.Random) -> Log:
+    # drawn:  |----------------------------------------|
+    # log:    |--------|E|---|again|----|E|--|again|----|tick
+    log, sent = Log(), list[tuple[bytes | None, str]]()
+    log.contexts = dict(drawn.contexts)
+    moments = set(rng.sample(range(len(drawn.records)), min(len(drawn.records), rng.choice((1, 2, 4)))))
+    again: list[tuple[bytes | None, str]] = []
+    for n, (record, account) in enumerate(zip(drawn.records, drawn.accounts, strict=True)):
+        log.append(record.value, ts=record.ts, account=account)
+        if account is not None:
+            sent.append((record.value, account))
+        if n in moments and sent:
+            again += _erase_somebody(log, rng, sent, at=record.ts)
+        if again and rng.random() < 0.5:
+            value, of = again.pop()
+            log.append(_renamed(value, f"again{n}") if rng.random() < 0.8 else value, ts=record.ts, account=of)
+    return log
+
+
+def _erase_somebody(
+    log: Log, rng: random.Random, sent: list[tuple[bytes | None, str]], *, at: int
+) -> list[tuple[bytes | None, str]]:
+    """Append an erasure of somebody who sent something, or of a stranger; return what shall be sent again."""
+    value, whose = rng.choice(sent[-200:])
+    data: dict[str, object] = {}
+    if rng.random() < 0.4:
+        data = {"user": json.loads(value or b"{}")["data"].get("user") or "u1"}
+    whose = whose if rng.random() < 0.9 else "never seen"
+    back = rng.choice((0, 0, 0, MINUTE, HOUR, 3 * DAY, -4 * MINUTE))
+    log.event(whose, "erasure", at=at - back, ts=at, data=data)
+    if rng.random() < 0.5:  # at the very moment, and just after it
+        for later in (0, 1):
+            log.event(whose, "login", at=at - back + later, ts=at, data=data, source=rng.choice(SOURCES))
+            log.event(whose, "survey", at=at - back + later, ts=at, data={"kind": "nps", "score": 2, **data})
+    mine = [one for one in sent if one[1] == whose and str(data.get("user", "")).encode() in (one[0] or b"")]
+    return rng.choices(mine[-60:], k=rng.choice((0, 20, 60))) if mine else []
+
+
+def _renamed(value: bytes | None, name: str) -> bytes | None:
+    """Return an event under another id, as if the first had been forgotten; a row of a history with another row."""
+    event = json.loads(value or b"null")
+    event["id"] = name
+    if event.get("importrow") is not None:
+        event["importrow"] = 1_000_000 + int(name.removeprefix("again"))
+    return json.dumps(event, ensure_ascii=False).encode()

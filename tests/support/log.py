@@ -110,6 +110,10 @@ class Outcome:
     healths: list[AccountHealth]
     scores: list[AccountHealth]
     transitions: list[Transition]
+    facts: list[tuple[int, bytes, bytes | None]]
+    """Offset, key and value of what was published again."""
+    removed: list[tuple[int, str]]
+    """Offset of the tick and account of what was taken out of Redis with nothing in its place."""
 
     def of(self, account: str) -> tuple[list[object], ...]:
         """Return what was said of one account, wherever its partition lies."""
@@ -129,6 +133,7 @@ def by_oracle(
     """Run the records of one partition through the oracle."""
     result = oracle.run(records, partition=partition, partitions=partitions, contexts=contexts)
     fates = [(record.offset, fate) for record, fate in zip(records, result.fates, strict=True)]
+    value = {record.offset: record.value for record in records}
     healths = [health for evaluation in result.evaluations for health in evaluation.healths.values()]
     return Outcome(
         counts=dict(Counter(FATES.get(fate, "dead") for _, fate in fates)),
@@ -137,6 +142,8 @@ def by_oracle(
         healths=sorted(healths, key=_place),
         scores=sorted(result.scores, key=_place),
         transitions=sorted(result.transitions, key=_place),
+        facts=[(offset, key.encode(), value[offset]) for offset, key in result.facts],
+        removed=sorted((e.offset, account) for e in result.evaluations for account in e.erased - e.healths.keys()),
     )
 
 
@@ -158,7 +165,9 @@ def by_columns(
 def outcome_of(state: Partition, steps: Sequence[tuple[Batch, Outputs]]) -> Outcome:
     """Return what the core said of the batches given to it."""
     outputs = [out for _, out in steps]
-    healths = [msgspec.json.decode(row.payload, type=AccountHealth) for out in outputs for row in out.healths]
+    healths = [
+        msgspec.json.decode(row.payload, type=AccountHealth) for out in outputs for row in out.healths if row.payload
+    ]
     scores = [msgspec.json.decode(record.value, type=AccountHealth) for out in outputs for record in out.scores]
     transitions = [msgspec.json.decode(record.value, type=Transition) for out in outputs for record in out.transitions]
     return Outcome(
@@ -168,6 +177,8 @@ def outcome_of(state: Partition, steps: Sequence[tuple[Batch, Outputs]]) -> Outc
         healths=sorted(healths, key=_place),
         scores=sorted(scores, key=_place),
         transitions=sorted(transitions, key=_place),
+        removed=sorted((row.offset, row.account) for out in outputs for row in out.healths if not row.payload),
+        facts=[(fact.offset, fact.key, batch.value(fact.row)) for batch, out in steps for fact in out.facts],
     )
 
 

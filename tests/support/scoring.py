@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+import random
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from lab.oracle_records import Record
 from shared.contracts.events import source_of, tick_record, type_of, wire_time
 from shared.contracts.health import AccountHealth
 from shared.contracts.partition import partition_of
-from shared.contracts.risk import Transition
+from shared.contracts.risk import OpenEpisodes, Transition
 from shared.contracts.topics import ACTIVITY, CONTEXT, EVENTS, PARTITIONS, RISK, TOPICS
 from shared.health_store import HealthStore
 from shared.kafka import create_topics, producer, read_to_end
@@ -29,6 +30,7 @@ from tests.support.waiting import eventually, soon
 
 KEY = "5a" * 32
 HEALTHY_AFTER_S = 60.0
+DAY = 86_400_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +61,35 @@ def event(account: str, kind: str, *, at: int, number: int, data: Mapping[str, o
 def ticks(at: int, *, context: int) -> Sequence[Written]:
     """Return a tick for every partition."""
     return [Written(partition=number, value=tick_record(at, context=context)) for number in range(PARTITIONS)]
+
+
+def days_of_use(days: range, *, end: int, context: int, accounts: int = 25, seed: int = 1) -> Iterator[Written]:
+    """Yield events of accounts that differ in rhythm, day by day with a tick at each day's end; day 0 ends at `end`.
+
+    Some go quiet for the last three days; some pay late; names are facts; every tenth event comes twice.
+    """
+    draw = random.Random(seed + days.start)
+    number = days.start * 1_000_000
+    for day in days:
+        noon = end + day * DAY - DAY // 2
+        for index in range(accounts):
+            account = f"account-{index}"
+            for _ in range(draw.randrange(3) if index % 5 or day < -3 else 0):
+                number += 1
+                at = noon + draw.randrange(-DAY // 3, DAY // 3)
+                data = {"user": f"u{draw.randrange(9)}", "name": draw.choice(["export", "report"])}
+                used = event(account, draw.choice(["login", "usage", "outcome"]), at=at, number=number, data=data)
+                yield used
+                if number % 10 == 0:
+                    yield used
+            if draw.random() < 0.05:
+                number += 1
+                status = draw.choice(["payment_failed", "invoice_paid"])
+                yield event(account, "billing", at=noon, number=number, data={"status": status})
+                number += 1
+                facts = {"owner": f"o{index % 3}@vendor.example", "arr": 1000 * index, "name": f"Account {index}"}
+                yield event(account, "account", at=noon, number=number, data=facts)
+        yield from ticks(end + day * DAY, context=context)
 
 
 async def write(bootstrap: str, records: Iterable[Written]) -> None:
@@ -118,6 +149,9 @@ class ScorerProcess:
         self.server.kill()  # closes what we hold of it
         return self.server.returncode or 0
 
+    def wait_ended(self) -> None:
+        eventually(lambda: not self.server.is_running(), within_s=HEALTHY_AFTER_S)
+
     async def has_ended(self) -> bool:
         return not self.server.is_running()
 
@@ -146,9 +180,6 @@ class ScorerProcess:
         parsed = [json.loads(line) for line in lines if line.startswith("{")]
         return [line for line in parsed if line.get("event") == event_name]
 
-    def wait_ended(self) -> None:
-        eventually(lambda: not self.server.is_running(), within_s=HEALTHY_AFTER_S)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
@@ -158,6 +189,8 @@ class Expected:
     transitions: Sequence[Transition]
     scores: Sequence[AccountHealth]
     fates: Sequence[str]
+    facts: Mapping[bytes, bytes | None]
+    """The last value of every key of the facts topic."""
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -207,6 +240,11 @@ async def expected(bootstrap: str) -> Expected:
         transitions=[transition for result in results for transition in result.transitions],
         scores=[score for result in results for score in result.scores],
         fates=[fate for result in results for fate in result.fates],
+        facts={
+            key.encode(): logs[number][offset].value
+            for number, result in enumerate(results)
+            for offset, key in result.facts
+        },
     )
 
 
@@ -236,11 +274,17 @@ async def wait_scored(redis: str, wanted: Mapping[str, AccountHealth], *, within
 
 async def published_transitions(bootstrap: str) -> Sequence[Transition]:
     """Return the transitions on the risk topic, repetitions included."""
-    found = [record async for record in read_to_end(bootstrap, RISK)]
+    found = [record async for record in read_to_end(bootstrap, RISK) if record.key is not None]
     transitions = [msgspec.json.decode(record.value or b"", type=Transition) for record in found]
     assert all(record.timestamp == transition.at for record, transition in zip(found, transitions, strict=True))
     assert all(record.partition == transition.partition for record, transition in zip(found, transitions, strict=True))
     return transitions
+
+
+async def published_lists(bootstrap: str) -> Sequence[OpenEpisodes]:
+    """Return the parts of lists of open episodes on the risk topic, repetitions included."""
+    found = [record async for record in read_to_end(bootstrap, RISK) if record.key is None]
+    return [msgspec.json.decode(record.value or b"", type=OpenEpisodes) for record in found]
 
 
 async def checkpoint_spans(bootstrap: str) -> Mapping[int, tuple[int, int]]:

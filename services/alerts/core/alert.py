@@ -1,6 +1,6 @@
 """Fold transitions and commands into the one alert of an account."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -8,6 +8,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from shared.contracts.alerts import Alert, AlertState, Command, CommandKind, DeliveryState, Reason
+from shared.contracts.health import Attributes
 from shared.contracts.risk import ENDS, Change, Severity, Transition
 
 FORGOTTEN_KEPT: Final = 64
@@ -33,6 +34,8 @@ class Outcome(StrEnum):
     ACKNOWLEDGED = "acknowledged"
     JUDGED = "judged"
     """A person said whether it was right."""
+    ERASED = "erased"
+    """Its account is to be forgotten."""
     REPEATED = "repeated"
     """Nothing new: contained already."""
     NOT_OPEN = "not_open"
@@ -86,10 +89,17 @@ def fold(alert: Alert | None, transition: Transition, *, position: Position) -> 
     return _opened(alert, transition, position=position)
 
 
+def withdraw(alert: Alert, withdrawal: Transition) -> Folded:
+    """Return an alert without a reason that it has and the scorer knows nothing of, wherever in Kafka that was said."""
+    return _changed(alert, withdrawal)
+
+
 def obey(alert: Alert | None, command: Command, *, position: Position) -> Folded:
     """Return the account's alert after a command. A command for another alert than the open one changes nothing."""
     if _contains(alert, position):
         return Folded(alert=alert, outcome=Outcome.REPEATED)
+    if command.kind is CommandKind.ERASE:
+        return _erased(alert, command, position=position)
     if alert is None or alert.id != command.alert:
         return Folded(alert=alert, outcome=Outcome.NOT_OPEN)
     if command.kind is CommandKind.VERDICT and command.verdict is not None:
@@ -122,6 +132,26 @@ def _judged(alert: Alert, command: Command) -> Folded:
         alert, verdict=command.verdict, verdict_by=command.by, verdict_at=command.at, revision=alert.revision + 1
     )
     return Folded(alert=judged, outcome=Outcome.JUDGED)
+
+
+def _erased(alert: Alert | None, command: Command, *, position: Position) -> Folded:
+    """Return the alert without what it knew of its account. One opened after the erasure stays as it is."""
+    if alert is None or alert.opened_at > command.at:
+        return Folded(alert=alert, outcome=Outcome.NOT_OPEN)
+    if alert.erased:
+        return Folded(alert=alert, outcome=Outcome.REPEATED)
+    forgetting = replace(_at(alert, position), erased=True, attributes=Attributes(), contributions=[])
+    earlier = [replace(old, attributes=Attributes(), contributions=[]) for old in alert.earlier]
+    return Folded(alert=replace(forgetting, earlier=earlier), outcome=Outcome.ERASED)
+
+
+def may_go(alert: Alert, committed: Mapping[str, int]) -> bool:
+    """Return whether an erased alert has ended, was told, and can't be told anew by a replay.
+
+    `committed` is the next offset that would be read after a crash, by `topic/partition`.
+    """
+    is_over = alert.state not in OPEN_STATES and not alert.earlier and not unsettled(alert)
+    return alert.erased and is_over and all(offset < committed.get(key, 0) for key, offset in alert.positions.items())
 
 
 def unsettled(alert: Alert) -> bool:

@@ -91,12 +91,14 @@ class Gathering:
 
 
 def struck(notices: Iterable[Notice], find: Callable[[str], Alert | None], *, now: int) -> list[Notice]:
-    """Return the lists some of whose accounts are over since they were told; `find` gives an account's alert."""
+    """Return the lists some of whose accounts are over or erased since they were told; `find` gives an account's alert.
+
+    An account that was told of and has no alert any more was erased.
+    """
     found = []
     for notice in notices:
-        over = [item.alert for item in notice.items if not item.over and _is_over(item, find(item.account))]
-        if over and now - notice.changed_at >= EDIT_MS:
-            items = [replace(item, over=item.over or item.alert in over) for item in notice.items]
+        items = [_as_it_is(item, find(item.account)) for item in notice.items]
+        if items != notice.items and now - notice.changed_at >= EDIT_MS:
             found.append(_revised(notice, items, is_news=False, now=now))
     return found
 
@@ -236,9 +238,15 @@ def _revised(notice: Notice, items: list[ListedAlert], *, is_news: bool, now: in
     return replace(notice, revision=revision, items=items, changed_at=now, delivery=delivery)
 
 
-def _is_over(item: ListedAlert, alert: Alert | None) -> bool:
+def _is_over(item: ListedAlert, alert: Alert) -> bool:
     """Return whether a listed alert ended; an account has one alert, so another one in its place says so too."""
-    return alert is not None and (alert.id != item.alert or alert.state not in OPEN_STATES)
+    return alert.id != item.alert or alert.state not in OPEN_STATES
+
+
+def _as_it_is(item: ListedAlert, alert: Alert | None) -> ListedAlert:
+    if alert is None or (alert.erased and alert.id == item.alert):
+        return replace(item, over=True, name=None, arr=None, currency=None)
+    return replace(item, over=item.over or _is_over(item, alert))
 
 
 def _listed(alert: Alert) -> ListedAlert:

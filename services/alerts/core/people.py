@@ -7,6 +7,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from shared.contracts.fault import Fault
+
 
 class Leave(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"first": "from", "last": "to"}
@@ -81,41 +83,43 @@ def _stand_in(address: str, known: Mapping[str, Person], away: set[str]) -> str 
     return None  # they stand in for one another
 
 
-def faults_of(people: People) -> Sequence[str]:
-    """Return everything wrong with the people that their types don't tell, one line each."""
+def faults_of(people: People) -> Sequence[Fault]:
+    """Return everything wrong with the people that their types don't tell."""
     addresses = [person.email.lower() for person in people.people]
-    twice = sorted({address for address in addresses if addresses.count(address) > 1})
-    found = [f"{address} stands twice" for address in twice]
-    for person in people.people:
-        found += [f"{person.email}: {fault}" for fault in _faults(person, set(addresses))]
+    found = []
+    for number, person in enumerate(people.people):
+        place = ("people", number)
+        if addresses[number] in addresses[:number]:
+            found.append(Fault((*place, "email"), f"{addresses[number]} stands twice"))
+        found += [Fault((*place, key), f"{person.email}: {text}") for key, text in _faults(person, set(addresses))]
     return found
 
 
-def _faults(person: Person, known: set[str]) -> Iterator[str]:
+def _faults(person: Person, known: set[str]) -> Iterator[tuple[str, str]]:
     if person.email.count("@") != 1:
-        yield "is no mail address"
+        yield "email", "is no mail address"
     yield from _time_faults(person)
     for role, other in (("backup", person.backup), ("manager", person.manager)):
         if other is not None and other.lower() not in known:
-            yield f"{role}: {other} is none of the people"
+            yield role, f"{other} is none of the people"
         elif other is not None and other.lower() == person.email.lower():
-            yield f"{role}: is the person itself"
+            yield role, "is the person itself"
     if person.capacity is not None and person.capacity < 1:
-        yield f"capacity: {person.capacity} is less than 1"
+        yield "capacity", f"{person.capacity} is less than 1"
 
 
-def _time_faults(person: Person) -> Iterator[str]:
+def _time_faults(person: Person) -> Iterator[tuple[str, str]]:
     try:
         ZoneInfo(person.zone)
     except (KeyError, ValueError, OSError):
-        yield f"zone: no time zone is called {person.zone!r}; write it like Asia/Tokyo"
+        yield "zone", f"no time zone is called {person.zone!r}; write it like Asia/Tokyo"
     try:
         begins, ends = (time.fromisoformat(text) for text in person.hours.split("-"))
     except ValueError:
-        yield f"hours: {person.hours!r} is not like 09:00-18:00"
+        yield "hours", f"{person.hours!r} is not like 09:00-18:00"
     else:
         if begins >= ends:
-            yield f"hours: {person.hours} ends before it begins"
+            yield "hours", f"{person.hours} ends before it begins"
     for leave in person.leave:
         if leave.first > leave.last:
-            yield f"leave: from {leave.first} comes after to {leave.last}"
+            yield "leave", f"from {leave.first} comes after to {leave.last}"

@@ -10,6 +10,7 @@ from typing import Final, Literal
 import msgspec
 
 from shared.contracts.alerts import Alert, Reason
+from shared.contracts.fault import Fault, Key
 from shared.contracts.risk import Change, Severity
 
 OWNER: Final = "owner"
@@ -139,29 +140,31 @@ def _is_standing(reason: Reason) -> bool:
     return reason.standing and reason.last_change is not Change.WORSENED
 
 
-def faults(routes: Routes) -> Sequence[str]:
-    """Return everything wrong with the routes that their types don't tell, one line each."""
-    found = list(_route_faults(routes.route, routes.receivers, path="route"))
+def faults(routes: Routes) -> Sequence[Fault]:
+    """Return everything wrong with the routes that their types don't tell."""
+    found = list(_route_faults(routes.route, routes.receivers, key=("route",)))
     if routes.route.match != Match():
-        found.append("route: the root must match everything")
+        found.append(Fault(("route", "match"), "the root must match everything"))
     if routes.route.receivers is None:
-        found.append("route: the root needs receivers")
+        found.append(Fault(("route",), "the root needs receivers"))
     for name, receiver in routes.receivers.items():
-        found += [f"receiver {name}: {mail!r} is no mail address" for mail in receiver.mail if not _is_mail(mail)]
-    found += [f"default_mail: {mail!r} is no mail address" for mail in routes.default_mail if not _is_mail(mail)]
+        found += _mail_faults(receiver.mail, key=("receivers", name, "mail"))
+    found += _mail_faults(routes.default_mail, key=("default_mail",))
     return found
 
 
-def _is_mail(text: str) -> bool:
-    return text == OWNER or text.count("@") == 1
+def _mail_faults(addresses: Sequence[str], *, key: Key) -> Iterator[Fault]:
+    for number, mail in enumerate(addresses):
+        if mail != OWNER and mail.count("@") != 1:
+            yield Fault((*key, number), f"{mail!r} is no mail address")
 
 
-def _route_faults(route: Route, receivers: Mapping[str, Receiver], *, path: str) -> Iterator[str]:
-    for name in route.receivers or []:
+def _route_faults(route: Route, receivers: Mapping[str, Receiver], *, key: Key) -> Iterator[Fault]:
+    for place, name in enumerate(route.receivers or []):
         if name not in receivers:
-            yield f"{path}: unknown receiver {name!r}"
-    for number, child in enumerate(route.routes, start=1):
-        yield from _route_faults(child, receivers, path=f"{path} {number}" if path == "route" else f"{path}.{number}")
+            yield Fault((*key, "receivers", place), f"unknown receiver {name!r}")
+    for place, child in enumerate(route.routes):
+        yield from _route_faults(child, receivers, key=(*key, "routes", place))
 
 
 def _walk(alert: Alert, route: Route, *, inherited: Sequence[str]) -> Iterator[str]:

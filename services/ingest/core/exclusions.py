@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from services.ingest.core.item import Item
+from shared.contracts.fault import Fault, Key
 
 
 class Operator(StrEnum):
@@ -61,41 +62,42 @@ def exclude(item: Item, exclusions: Iterable[Exclusion]) -> Excluded | None:
     return Excluded(id=item.id, name=item.name, reason=found.reason, path=".".join(found.path))
 
 
-def read_exclusions(entries: object, *, where: str, faults: list[str]) -> tuple[Exclusion, ...]:
+def read_exclusions(entries: object, *, where: Key, faults: list[Fault]) -> tuple[Exclusion, ...]:
     """Read the list `exclude` of a source; each fault is added with its place."""
     if entries is None:
         return ()
     if not isinstance(entries, list):
-        faults.append(f"{where}: is not a list")
+        faults.append(Fault(where, "is not a list"))
         return ()
-    read = [_exclusion(entry, where=f"{where}[{number}]", faults=faults) for number, entry in enumerate(entries)]
+    read = [_exclusion(entry, where=(*where, number), faults=faults) for number, entry in enumerate(entries)]
     return tuple(one for one in read if one is not None)
 
 
-def _exclusion(entry: object, *, where: str, faults: list[str]) -> Exclusion | None:
+def _exclusion(entry: object, *, where: Key, faults: list[Fault]) -> Exclusion | None:
     if not isinstance(entry, dict):
-        faults.append(f"{where}: is not a mapping of reason, path and one of {', '.join(Operator)}")
+        faults.append(Fault(where, f"is not a mapping of reason, path and one of {', '.join(Operator)}"))
         return None
     operators = [operator for operator in Operator if operator.value in entry]
     reason, path = entry.get("reason"), entry.get("path")
-    unknown = sorted(set(entry) - {"reason", "path", *Operator})
     wrong = [
-        *(f"{where}: unknown key {key!r}" for key in unknown),
-        *([] if isinstance(reason, str) and reason.isidentifier() else [f"{where}.reason: is not one word"]),
-        *([] if isinstance(path, str) and path.partition(".")[0] in HEADS else [_bad_path(where)]),
-        *([] if len(operators) == 1 else [f"{where}: needs exactly one of {', '.join(Operator)}"]),
+        Fault((*where, key), "unknown key; known are reason, path and one of " + ", ".join(Operator))
+        for key in entry
+        if key not in {"reason", "path", *Operator}
     ]
+    if not isinstance(reason, str) or not reason.isidentifier():
+        wrong.append(Fault((*where, "reason"), "is not one word"))
+    if not isinstance(path, str) or path.partition(".")[0] not in HEADS:
+        wrong.append(Fault((*where, "path"), f"begins with none of {', '.join(sorted(HEADS))}"))
+    if len(operators) != 1:
+        wrong.append(Fault(where, f"needs exactly one of {', '.join(Operator)}"))
     values = _values(entry, operators)
     if not wrong and not values:
-        wrong = [f"{where}.{operators[0]}: needs text, a number or true/false ({Operator.MATCHES}: a list of them)"]
+        needed = f"needs text, a number or true/false ({Operator.MATCHES}: a list of them)"
+        wrong = [Fault((*where, operators[0].value), needed)]
     faults += wrong
     if wrong or not isinstance(reason, str) or not isinstance(path, str):
         return None
     return Exclusion(reason=reason, path=tuple(path.split(".")), operator=operators[0], values=values)
-
-
-def _bad_path(where: str) -> str:
-    return f"{where}.path: begins with none of {', '.join(sorted(HEADS))}"
 
 
 def _values(entry: Mapping[str, object], operators: Sequence[Operator]) -> tuple[str, ...]:

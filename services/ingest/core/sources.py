@@ -1,11 +1,12 @@
 """Hold what `config/sources.yaml` says of a source: other names for events and traits, where the account id is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
 from services.ingest.core.exclusions import Exclusion, read_exclusions
+from shared.contracts.fault import Fault, Key
 
 ACCOUNT_FROM: Final = (
     "groupId",
@@ -18,7 +19,7 @@ ACCOUNT_FROM: Final = (
     "context.traits.company.id",
 )
 HEADS: Final = frozenset({"groupId", "context", "properties", "traits"})
-_KEYS: Final = frozenset({"events", "traits", "account_from", "exclude"})
+_KEYS: Final = ("events", "traits", "account_from", "exclude")
 
 Path = tuple[str, ...]
 
@@ -53,9 +54,9 @@ class Sources:
 class BadSources(ValueError):
     """The file of sources says something that can't be; every fault is in `faults`."""
 
-    def __init__(self, faults: Sequence[str]) -> None:
-        super().__init__("; ".join(faults))
-        self.faults = faults
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__("; ".join(map(str, faults)))
+        self.faults = tuple(faults)
 
 
 @lru_cache(maxsize=4096)
@@ -66,53 +67,60 @@ def squash(name: str) -> str:
 
 def read_sources(content: object) -> Sources:
     """Read the parsed YAML: `default` and `sources`, each source adding to the default; raise BadSources."""
-    faults: list[str] = []
-    top = _mapping(content or {}, "sources.yaml", faults)
-    faults += [f"sources.yaml: unknown key {key!r}" for key in top if key not in {"default", "sources"}]
-    default = _rules(top.get("default"), SourceRules(), where="default", faults=faults)
-    entries = _mapping(top.get("sources"), "sources", faults)
-    named = {name: _rules(entry, default, where=f"sources.{name}", faults=faults) for name, entry in entries.items()}
+    faults: list[Fault] = []
+    top = _mapping(content or {}, (), faults)
+    faults += _unknown(top, ("default", "sources"), ())
+    default = _rules(top.get("default"), SourceRules(), where=("default",), faults=faults)
+    entries = _mapping(top.get("sources"), ("sources",), faults)
+    named = {name: _rules(entry, default, where=("sources", name), faults=faults) for name, entry in entries.items()}
     if faults:
         raise BadSources(faults)
     return Sources(default=default, named=named)
 
 
-def _rules(entry: object, base: SourceRules, *, where: str, faults: list[str]) -> SourceRules:
+def _rules(entry: object, base: SourceRules, *, where: Key, faults: list[Fault]) -> SourceRules:
     said = _mapping(entry, where, faults)
-    faults += [f"{where}: unknown key {key!r}" for key in said if key not in _KEYS]
-    events = _names(said.get("events"), f"{where}.events", faults)
-    traits = _names(said.get("traits"), f"{where}.traits", faults)
+    faults += _unknown(said, _KEYS, where)
+    events = _names(said.get("events"), (*where, "events"), faults)
+    traits = _names(said.get("traits"), (*where, "traits"), faults)
     paths = said.get("account_from")
-    exclude = read_exclusions(said.get("exclude"), where=f"{where}.exclude", faults=faults)
+    exclude = read_exclusions(said.get("exclude"), where=(*where, "exclude"), faults=faults)
     return SourceRules(
         events={**base.events, **events},
         traits={**base.traits, **{squash(theirs): ours for theirs, ours in traits.items()}},
-        account_from=base.account_from if paths is None else _paths(paths, f"{where}.account_from", faults),
+        account_from=base.account_from if paths is None else _paths(paths, (*where, "account_from"), faults),
         exclude=(*base.exclude, *exclude),
     )
 
 
-def _mapping(value: object, where: str, faults: list[str]) -> Mapping[str, object]:
+def _unknown(said: Mapping[str, object], known: Sequence[str], where: Key) -> Iterator[Fault]:
+    return (Fault((*where, key), f"unknown key; known are {', '.join(known)}") for key in said if key not in known)
+
+
+def _mapping(value: object, where: Key, faults: list[Fault]) -> Mapping[str, object]:
     if value is None:
         return {}
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
         return value
-    faults.append(f"{where}: is not a mapping with text keys")
+    faults.append(Fault(where, "is not a mapping with text keys"))
     return {}
 
 
-def _names(value: object, where: str, faults: list[str]) -> Mapping[str, str]:
+def _names(value: object, where: Key, faults: list[Fault]) -> Mapping[str, str]:
     names = _mapping(value, where, faults)
-    faults += [f"{where}.{key}: is not text" for key, name in names.items() if not isinstance(name, str)]
+    faults += [Fault((*where, key), "is not text") for key, name in names.items() if not isinstance(name, str)]
     return {key: name for key, name in names.items() if isinstance(name, str)}
 
 
-def _paths(value: object, where: str, faults: list[str]) -> tuple[Path, ...]:
+def _paths(value: object, where: Key, faults: list[Fault]) -> tuple[Path, ...]:
     texts = [text for text in value if isinstance(text, str)] if isinstance(value, list) else []
     paths = tuple(tuple(text.split(".")) for text in texts)
     if not paths or not isinstance(value, list) or len(paths) != len(value):
-        faults.append(f"{where}: is not a list of paths")
+        faults.append(Fault(where, "is not a list of paths"))
+        return ()
     faults += [
-        f"{where}: {'.'.join(p)!r} begins with none of {', '.join(sorted(HEADS))}" for p in paths if p[0] not in HEADS
+        Fault((*where, place), f"{'.'.join(p)!r} begins with none of {', '.join(sorted(HEADS))}")
+        for place, p in enumerate(paths)
+        if p[0] not in HEADS
     ]
     return paths

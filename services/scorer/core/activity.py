@@ -69,6 +69,8 @@ SOURCES: Final[Layout] = {
 
 FED: Final = 28 * DAY
 """A source feeds an account whose last presence through it lies at most so long before its last of all."""
+_FACTORS: Final = (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53)
+_INVERSES: Final = tuple(pow(factor, -1, 1 << 64) for factor in _FACTORS)
 LOGIN: Final = 0
 USAGE: Final = 1
 OUTCOME: Final = 2
@@ -154,6 +156,7 @@ class Activity:
             count, columns = self.sources.count, self.sources
             account, last = columns["account"][:count], columns["last"][:count]
             is_its = columns["source"][:count] == self.source_names.index(source)
+            is_its &= last != NONE
             fed[account[is_its & (last >= self.accounts["last"][account] - FED)]] = True
         return fed
 
@@ -173,6 +176,28 @@ class Activity:
         used = present & (events.user != 0)
         self._see_users(events.account[used], users=events.user[used], days=days[used])
         self.accounts["touched"][events.account] = True
+
+    def forget_user(self, account: int, *, user: np.uint64) -> None:
+        """Let go of a user of an account (its row): nobody was active by that name."""
+        pair = users_of(np.array([account]), users=np.array([user], np.uint64))
+        row = int(self.user_rows.find(pair)[0])
+        if row < 0:
+            return
+        day, front, ring = int(self.users["last_day"][row]), int(self.accounts["front"][account]), "users"
+        if day != NO_DAY and front - USER_DAYS < day <= front:
+            self.accounts[ring][account, day % USER_DAYS] -= np.uint32(1)
+        self.users["last_day"][row] = NO_DAY
+
+    def empty_chains(self, account: int) -> None:
+        """Set the rows of an account's signals, users and sources back to nothing; a checkpoint leaves them out."""
+        for columns, head, names in (
+            (self.signals, "first_signal", ("front", "count")),
+            (self.users, "first_user", ("last_day",)),
+            (self.sources, "first_source", ("last",)),
+        ):
+            for _, rows in self.chain(columns, head=head, accounts=np.array([account])):
+                for name in names:
+                    columns[name][rows] = columns.spec[name][2]
 
     def _count(self, accounts: Ints, *, signals: Ints, days: Ints) -> None:
         rows = self._rows_of_signals(accounts, signals=signals)
@@ -300,10 +325,22 @@ def users_of(accounts: Ints, *, users: Hashes) -> Hashes:
     return mixed
 
 
+def rekeyed(hashes: Hashes, *, was: Ints, now: Ints) -> Hashes:
+    """Return hashes of `users_of` as they are when the accounts get other rows."""
+    return users_of(now, users=_unmixed(hashes) ^ _mixed(was.astype(np.uint64) + np.uint64(1)))
+
+
 def _mixed(values: Hashes) -> Hashes:
     """Spread the bits of 64-bit values, one to one (the finalizer of MurmurHash3); 0 stays 0."""
-    values = (values ^ (values >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
-    values = (values ^ (values >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
+    values = (values ^ (values >> np.uint64(33))) * np.uint64(_FACTORS[0])
+    values = (values ^ (values >> np.uint64(33))) * np.uint64(_FACTORS[1])
+    return values ^ (values >> np.uint64(33))
+
+
+def _unmixed(values: Hashes) -> Hashes:
+    """Return what `_mixed` made these of: its steps backwards, with the inverses of its factors mod 2⁶⁴."""
+    values = (values ^ (values >> np.uint64(33))) * np.uint64(_INVERSES[1])
+    values = (values ^ (values >> np.uint64(33))) * np.uint64(_INVERSES[0])
     return values ^ (values >> np.uint64(33))
 
 

@@ -1,7 +1,7 @@
 """Check a configuration whole and compile it into the arrays that evaluation reads."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, TypeVar
 
@@ -11,6 +11,7 @@ import numpy as np
 from services.scorer.core.rhythm import hazard_table
 from services.scorer.core.table import Ints
 from shared.contracts.context import Bundle
+from shared.contracts.fault import Fault, faults_of_shape
 from shared.contracts.health import Band
 from shared.contracts.risk import Severity
 
@@ -40,15 +41,17 @@ FEATURES: Final = (
 
 
 class ConfigError(Exception):
-    """A configuration that is refused whole; `faults` names each fault with its file and key."""
+    """A configuration that is refused whole; each of `faults` has a key that begins with the name of its file."""
 
-    def __init__(self, faults: Sequence[str]) -> None:
-        super().__init__("\n".join(faults))
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__("\n".join(map(str, faults)))
         self.faults = tuple(faults)
 
 
 Points = Annotated[int, msgspec.Meta(ge=0, le=100)]
 Weight = Annotated[int, msgspec.Meta(ge=1, le=1000)]
+Level = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
+"""A feature's value: beyond it neither JSON nor a column holds it exactly."""
 
 
 class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -60,7 +63,7 @@ class Measure(_Strict, frozen=True, kw_only=True):
 
     weight: Weight
     missing: Literal["exclude", "neutral", "zero"]
-    curve: Annotated[list[tuple[int, Points]], msgspec.Meta(min_length=1)]
+    curve: Annotated[list[tuple[Level, Points]], msgspec.Meta(min_length=1)]
 
 
 class Dimension(_Strict, frozen=True, kw_only=True):
@@ -99,9 +102,9 @@ class Condition(_Strict, frozen=True, kw_only=True):
     """A feature at or beyond a level; `leave` is the level at which an open episode ends."""
 
     feature: str
-    at_least: int | None = None
-    at_most: int | None = None
-    leave: int | None = None
+    at_least: Level | None = None
+    at_most: Level | None = None
+    leave: Level | None = None
 
     @property
     def level(self) -> int:
@@ -166,7 +169,7 @@ class CompiledBundle:
         return [rule.name for rule in self.rules]
 
 
-def bundle_of(scorecard: Mapping[str, Any], rules: Mapping[str, Any]) -> Bundle:
+def bundle_of(scorecard: object, rules: object) -> Bundle:
     """Return the bundle of two parsed files, or raise ConfigError naming every fault found."""
     config = {"scorecard": scorecard, "rules": rules}
     compile_bundle("", config)
@@ -176,7 +179,7 @@ def bundle_of(scorecard: Mapping[str, Any], rules: Mapping[str, Any]) -> Bundle:
 
 def compile_bundle(version: str, config: Mapping[str, Any]) -> CompiledBundle:
     """Check and compile the content of a bundle; raises ConfigError naming every fault found."""
-    faults: list[str] = []
+    faults: list[Fault] = []
     scorecard = _read(config, name="scorecard", kind=Scorecard, faults=faults)
     rules = _read(config, name="rules", kind=Rules, faults=faults)
     if scorecard is not None:
@@ -197,42 +200,39 @@ def compile_bundle(version: str, config: Mapping[str, Any]) -> CompiledBundle:
     )
 
 
-def _read(config: Mapping[str, Any], *, name: str, kind: type[T], faults: list[str]) -> T | None:
-    try:
-        return msgspec.convert(config.get(name), kind)
-    except msgspec.ValidationError as fault:
-        faults.append(f"{name}.yaml: {str(fault).replace('`', '')}")
-        return None
+def _read(config: Mapping[str, Any], *, name: str, kind: type[T], faults: list[Fault]) -> T | None:
+    found = list(faults_of_shape(config.get(name), kind, key=(name,)))
+    faults += found
+    return None if found else msgspec.convert(config.get(name), kind)
 
 
-def _scorecard_faults(scorecard: Scorecard) -> list[str]:
-    faults = []
+def _scorecard_faults(scorecard: Scorecard) -> Iterator[Fault]:
     for dimension, content in scorecard.dimensions.items():
         for feature, measure in content.measures.items():
-            place = f"scorecard.yaml: dimensions.{dimension}.measures.{feature}"
+            place = ("scorecard", "dimensions", dimension, "measures", feature)
             if feature not in FEATURES:
-                faults.append(f"{place}: unknown feature; known are {', '.join(FEATURES)}")
+                yield Fault(place, f"unknown feature; known are {', '.join(FEATURES)}")
             if any(a[0] >= b[0] for a, b in zip(measure.curve, measure.curve[1:], strict=False)):
-                faults.append(f"{place}.curve: the first numbers must rise")
+                yield Fault((*place, "curve"), "the first numbers must rise")
     bands = scorecard.bands
     if not 0 < bands.at_risk < bands.watch < bands.healthy <= 100_000:
-        faults.append("scorecard.yaml: bands: needs 0 < at_risk < watch < healthy <= 100000")
-    if len(set(scorecard.key_features)) != len(scorecard.key_features):
-        faults.append("scorecard.yaml: key_features: a name stands twice")
-    return faults
+        yield Fault(("scorecard", "bands"), "needs 0 < at_risk < watch < healthy <= 100000")
+    for number, name in enumerate(scorecard.key_features):
+        if name in scorecard.key_features[:number]:
+            yield Fault(("scorecard", "key_features", number), f"{name!r} stands twice")
 
 
-def _rule_faults(rules: Rules) -> list[str]:
-    faults = []
+def _rule_faults(rules: Rules) -> Iterator[Fault]:
     names = [rule.name for rule in rules.rules]
-    faults += [f"rules.yaml: rule {name!r} stands twice" for name in sorted({n for n in names if names.count(n) > 1})]
-    for rule in rules.rules:
+    for number, rule in enumerate(rules.rules):
+        place = ("rules", "rules", number)
+        if rule.name in names[:number]:
+            yield Fault((*place, "name"), f"{rule.name!r} stands twice")
         for part in ("all", "minimum", "critical"):
             for i, condition in enumerate(getattr(rule, part)):
                 fault = _condition_fault(condition)
                 if fault:
-                    faults.append(f"rules.yaml: rule {rule.name!r}: {part}[{i}]: {fault}")
-    return faults
+                    yield Fault((*place, part, i), f"rule {rule.name!r}: {fault}")
 
 
 def _condition_fault(condition: Condition) -> str | None:

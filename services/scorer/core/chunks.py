@@ -19,11 +19,14 @@ import numpy as np
 
 from services.scorer.core.activity import FIRST_FEATURE, Activity, pairs_of
 from services.scorer.core.bundle import CompiledBundle, compile_bundle
+from services.scorer.core.days import NO_DAY
+from services.scorer.core.erasure import Entry
 from services.scorer.core.imports import NO_JOB
 from services.scorer.core.rules import Episodes
 from services.scorer.core.seen import Segment
 from services.scorer.core.step import Partition
-from services.scorer.core.table import Columns, HashTable, Ints
+from services.scorer.core.table import NONE, Columns, HashTable, Ints
+from shared.contracts.topology import remedy
 
 SCHEMA_READ: Final = 3
 SCHEMA_WRITTEN: Final = 2
@@ -74,6 +77,8 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     sources: dict[str, bytes] = {}
     source_names: list[str] = []
     jobs: list[str] = []
+    erased: dict[int, Entry] = {}
+    erased_users: dict[int, dict[int, int]] = {}
 
 
 class Ids(msgspec.Struct, frozen=True, kw_only=True, tag="ids"):
@@ -106,6 +111,7 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
     features: list[str]
     imports: list[tuple[str, int, int]] = []
     guards: list[str] = []
+    generation: int = 1
     first_record: int
     """Offset of the cycle's first record on `churn.activity.v1`."""
     previous: int
@@ -145,6 +151,7 @@ class Cycle:
             features=list(state.activity.feature_names),
             imports=state.imports.entries(),
             guards=sorted(state.guards),
+            generation=state.generation,
             first_record=-1,
             previous=-1,
         )
@@ -161,7 +168,7 @@ class Cycle:
             return None
         rows = np.arange(self._accounts_done, min(state.accounts, self._accounts_done + ACCOUNTS_A_CHUNK))
         self._accounts_done += len(rows)
-        return self._records(b"A" + msgspec.msgpack.encode(_packed(state, rows)))
+        return self._records(b"A" + msgspec.msgpack.encode(packed(state, rows)))
 
     def marker(self, *, first_record: int, previous: int = -1) -> bytes:
         """Return the record that closes the cycle, once every chunk before it is durable."""
@@ -270,14 +277,16 @@ def restore(records: Iterable[bytes], *, partition: int, partitions: int, seed: 
     if (marker.partition, marker.partitions) != (partition, partitions):
         raise UnfitError(
             f"the checkpoint is of partition {marker.partition} of {marker.partitions}, not {partition} of"
-            f" {partitions}: the number of partitions must not be changed in place"
+            f" {partitions}: the number of partitions must not be changed in place; {remedy(partitions)}"
         )
     return _restored(found, seed=seed)
 
 
 def _restored(found: Contents, *, seed: int) -> Partition:
     marker, chunks = found.marker, found.chunks
-    state = Partition.empty(partition=marker.partition, partitions=marker.partitions, seed=seed)
+    state = Partition.empty(
+        partition=marker.partition, partitions=marker.partitions, seed=seed, generation=marker.generation
+    )
     state.position, state.clock, state.pending = marker.base, marker.clock, marker.pending
     state.counts.update(marker.counts)
     state.imports.restore(marker.imports)
@@ -293,7 +302,7 @@ def _restored(found: Contents, *, seed: int) -> Partition:
     state.seen.hour = max([marker.hour, *(hour for hour, _ in marker.hours)])
     state.seen.segments = list(marker.segments) or _segments(marker, state.seen.table)
     for chunk in sorted(chunks, key=lambda chunk: chunk.first):
-        _unpack(chunk, state)
+        unpack(chunk, state)
     count = state.accounts
     state.next_due = int(state.activity.accounts["due"][:count].min()) if count else None
     return state
@@ -324,11 +333,16 @@ def _bodies(parts: Mapping[tuple[int, int], _Part], *, count: int) -> Iterator[b
         yield b"".join(piece.body for piece in pieces if piece)
 
 
-def _packed(state: Partition, rows: Ints) -> Chunk:
-    activity, last = state.activity, int(rows[-1])
+def packed(state: Partition, rows: Ints) -> Chunk:
+    """Return some accounts, ascending rows, as they are; what names a row names that of this state."""
+    activity = state.activity
     signals = _linked(activity, activity.signals, head="first_signal", rows=rows)
     users = _linked(activity, activity.users, head="first_user", rows=rows)
     sources = _linked(activity, activity.sources, head="first_source", rows=rows)
+    signals = signals[activity.signals["front"][signals] != NO_DAY]
+    users = users[activity.users["last_day"][users] != NO_DAY]
+    sources = sources[activity.sources["last"][sources] != NONE]
+    erased, erased_users = state.erasures.entries(rows.tolist())
     return Chunk(
         schema=SCHEMA_WRITTEN,
         upto=state.position - 1,
@@ -340,10 +354,12 @@ def _packed(state: Partition, rows: Ints) -> Chunk:
         rules=list(state.episodes.rules),
         episodes=_columns(state.episodes.columns, rows),
         features=list(activity.feature_names),
-        facts={row: state.facts.fields[row] for row in range(int(rows[0]), last + 1) if row in state.facts.fields},
+        facts={row: state.facts.fields[row] for row in rows.tolist() if row in state.facts.fields},
         sources=_columns(activity.sources, sources),
         source_names=list(activity.source_names),
         jobs=list(state.imports.names),
+        erased=erased,
+        erased_users=erased_users,
     )
 
 
@@ -356,7 +372,8 @@ def _columns(columns: Columns, rows: Ints) -> dict[str, bytes]:
     return {name: columns[name][rows].tobytes() for name in columns.spec if name not in _DERIVED}
 
 
-def _unpack(chunk: Chunk, state: Partition) -> None:
+def unpack(chunk: Chunk, state: Partition) -> None:
+    """Append the accounts of a chunk, whose rows must be the next ones of the state."""
     activity, accounts = state.activity, state.activity.accounts
     if chunk.first != accounts.count:
         raise CheckpointError(f"accounts from {accounts.count} are missing: {REMEDY}")
@@ -375,6 +392,7 @@ def _unpack(chunk: Chunk, state: Partition) -> None:
     if chunk.sources:
         _unpack_sources(chunk, activity)
     _unpack_episodes(chunk, state, rows)
+    state.erasures.restore(chunk.erased, chunk.erased_users)
     for row, fields in chunk.facts.items():
         state.facts.fields[row] = fields
         state.facts.mirror(row, activity=activity)
@@ -412,19 +430,19 @@ def _unpack_sources(chunk: Chunk, activity: Activity) -> None:
 
 def _unpack_episodes(chunk: Chunk, state: Partition, rows: Ints) -> None:
     episodes = state.episodes
-    packed = Episodes(chunk.rules)
-    packed.columns.add(len(rows))
-    _fill(packed.columns, chunk.episodes, np.arange(len(rows)))
+    held = Episodes(chunk.rules)
+    held.columns.add(len(rows))
+    _fill(held.columns, chunk.episodes, np.arange(len(rows)))
     for k, rule in enumerate(chunk.rules):
         column = episodes.rules.index(rule)
         for name in ("opened", "severity"):
-            episodes.columns[name][rows, column] = packed.columns[name][: len(rows), k]
+            episodes.columns[name][rows, column] = held.columns[name][: len(rows), k]
 
 
-def _fill(columns: Columns, packed: Mapping[str, bytes], rows: Ints) -> None:
+def _fill(columns: Columns, held: Mapping[str, bytes], rows: Ints) -> None:
     for name, (dtype, width, _) in columns.spec.items():
-        if name in packed:
-            values = np.frombuffer(packed[name], dtype)
+        if name in held:
+            values = np.frombuffer(held[name], dtype)
             columns[name][rows] = values if width is None else values.reshape(len(rows), width)
 
 

@@ -41,9 +41,10 @@ class Code(IntEnum):
     KEPT_AT_ANY_AGE = 5
     """user, goal, milestone: change nothing yet."""
     KEPT = 6
-    """sentiment, override, erasure: change nothing yet."""
+    """sentiment, override: change nothing yet."""
     TICK = 7
     DEAD = 8
+    ERASURE = 9
 
 
 class Data(msgspec.Struct, gc=False):
@@ -114,11 +115,13 @@ _HOT: Final = {
 _CODES: Final = {
     **dict.fromkeys((Kind.ACCOUNT, Kind.BILLING, Kind.SURVEY, Kind.SUBSCRIPTION), Code.FACT),
     **dict.fromkeys((Kind.USER, Kind.GOAL, Kind.MILESTONE), Code.KEPT_AT_ANY_AGE),
-    **dict.fromkeys((Kind.SENTIMENT, Kind.OVERRIDE, Kind.ERASURE), Code.KEPT),
+    **dict.fromkeys((Kind.SENTIMENT, Kind.OVERRIDE), Code.KEPT),
+    Kind.ERASURE: Code.ERASURE,
     Kind.LOGIN: Code.LOGIN,
     Kind.OUTCOME: Code.OUTCOME,
     Kind.TICKET: Code.TICKET,
 }
+_CHECKED: Final = frozenset({Code.FACT, Code.KEPT_AT_ANY_AGE, Code.ERASURE})
 _NOTHING: Final = Envelope()
 _read_envelope: Final = msgspec.json.Decoder(Envelope).decode
 _read_fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -234,7 +237,7 @@ def _read_event(value: bytes, *, kind: str, data: msgspec.Raw | None) -> _Slow:
     if known is None and envelope.data.name is None:
         envelope.data.name = kind
     fact = None
-    if code in (Code.FACT, Code.KEPT_AT_ANY_AGE) and known in DATA_OF:
+    if code in _CHECKED and known in DATA_OF:
         fact = msgspec.json.decode(data or b"{}", type=DATA_OF[known])
     return _Slow(code, envelope, fact=fact)
 

@@ -15,7 +15,7 @@ from shared.contracts.partition import partition_of
 
 TICK_LEAD: Final = 5_000
 EVENT_LEAD: Final = 300_000
-_AT_ANY_AGE: Final = (Code.FACT, Code.KEPT_AT_ANY_AGE, Code.OUTCOME)
+_AT_ANY_AGE: Final = (Code.FACT, Code.KEPT_AT_ANY_AGE, Code.OUTCOME, Code.ERASURE)
 
 
 class Fate(StrEnum):

@@ -150,7 +150,7 @@ def _usage(
         recent[where] += np.where(is_presence, days[:, 1:8].sum(axis=1), 0)
         normal[where] += np.where(is_presence, days[:, 8:36].sum(axis=1), 0)
         in_28 = days[:, :28].sum(axis=1)
-        is_outcome = signal == OUTCOME
+        is_outcome = (signal == OUTCOME) & (signals["front"][links] != NO_DAY)
         outcomes[where[is_outcome]] = in_28[is_outcome]
         if bundle is not None:
             features[where] += _is_key(signal, activity=activity, bundle=bundle) & (in_28 > 0)

@@ -9,19 +9,24 @@ import numpy.typing as npt
 
 from services.scorer.core.activity import Activity
 from services.scorer.core.bundle import BANDS, CompiledBundle
+from services.scorer.core.erasure import Erasures
 from services.scorer.core.facts import Facts
 from services.scorer.core.features import MISSING, Features, Flags
 from services.scorer.core.rules import SEVERITIES, Episodes
 from services.scorer.core.scorecard import Health
 from services.scorer.core.table import NONE, Ints
+from shared.contracts.health import Band
 from shared.contracts.risk import episode_id
 
-GENERATION: Final = 1
 _POINT: Final = 1000
 
 
 class HealthRow(NamedTuple):
-    """One account's health for Redis: `payload` is AccountHealth as JSON, the rest is for listings."""
+    """One account's health for Redis: `payload` is AccountHealth as JSON, the rest is for listings.
+
+    An empty payload removes the account. `erased` is T of the tick that removed it last, if it was ever erased: nothing
+    older may be shown of it.
+    """
 
     account: str
     payload: bytes
@@ -33,12 +38,13 @@ class HealthRow(NamedTuple):
     arr: int | None
     name: str | None
     offset: int
+    erased: int | None = None
 
 
 class Record(NamedTuple):
     """A record to send; `at` becomes its CreateTime (epoch ms)."""
 
-    key: bytes
+    key: bytes | None
     value: bytes
     at: int
 
@@ -50,12 +56,14 @@ class Evaluation:
     at: Ints
     offset: Ints
     partition: int
+    generation: int
     features: Features
     health: Health
     bands: npt.NDArray[np.int8]
     activity: Activity
     facts: Facts
     episodes: Episodes
+    erasures: Erasures
     bundle: CompiledBundle
 
 
@@ -65,7 +73,7 @@ def health_rows(evaluation: Evaluation) -> list[HealthRow]:
     The JSON is put together as text, field by field in the order of `AccountHealth`: the same bytes as msgspec's.
     """
     features, facts, evidence = evaluation.features, evaluation.facts, evaluation.bundle.scorecard.evidence
-    common = f'"generation":{GENERATION},"bundle":"{evaluation.bundle.version}"'
+    common = f'"generation":{evaluation.generation},"bundle":"{evaluation.bundle.version}"'
     columns = zip(
         features.rows.tolist(),
         evaluation.activity.names.texts(features.rows),
@@ -92,8 +100,14 @@ def health_rows(evaluation: Evaluation) -> list[HealthRow]:
             f'"attributes":{facts.attributes.get(row, "{}")}}}'
         )
         known = None if health == _NULL else int(health)
-        rows.append(HealthRow(account, payload.encode(), known, band, at, *facts.listed.get(row, _UNLISTED), offset))
+        listed, erased = facts.listed.get(row, _UNLISTED), evaluation.erasures.tick(row)
+        rows.append(HealthRow(account, payload.encode(), known, band, at, *listed, offset, erased))
     return rows
+
+
+def removal(account: str, *, at: int, offset: int) -> HealthRow:
+    """Return what takes an erased account out of Redis, as of the tick (`at`, `offset`)."""
+    return HealthRow(account, b"", None, Band.UNKNOWN.value, at, *_UNLISTED, offset, at)
 
 
 def to_publish(evaluation: Evaluation) -> Flags:

@@ -35,6 +35,13 @@ class Episodes:
         width = max(1, len(self.rules))
         self.columns = Columns({"opened": (np.int64, width, NONE), "severity": (np.int8, width, 0)})
 
+    def end(self, row: int) -> dict[str, tuple[int, int]]:
+        """Close every open episode of an account; return opening T and severity code of each by its rule."""
+        opened, severity = self.columns["opened"][row], self.columns["severity"][row]
+        found = {rule: (int(opened[k]), int(severity[k])) for k, rule in enumerate(self.rules) if opened[k] != NONE}
+        opened[:], severity[:] = NONE, 0
+        return found
+
     def under(self, rules: Sequence[str], *, ahead: Flags) -> "Episodes":
         """Return the same episodes with other columns; those of rules that are not among them are left out.
 

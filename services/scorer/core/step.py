@@ -8,34 +8,37 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from services.scorer.core.activity import LOGIN, OUTCOME, TICKET, USAGE, Activity, Applied
+from services.scorer.core.activity import Activity
+from services.scorer.core.apply import apply
 from services.scorer.core.batch import Batch
 from services.scorer.core.bundle import CompiledBundle
-from services.scorer.core.days import DAY, HORIZON, HOUR
+from services.scorer.core.days import DAY, HOUR
 from services.scorer.core.decode import Code, Decoded, Reason, decode
-from services.scorer.core.facts import Facts, Told
+from services.scorer.core.erasure import NEVER, Erasures
+from services.scorer.core.facts import Facts
 from services.scorer.core.fates import FATES, TICK_LEAD, Dead, Fate, Moved, homes_of, sort_out
 from services.scorer.core.features import MISSING, Flags, features_at
 from services.scorer.core.imports import NO_JOB, Imports
 from services.scorer.core.known import Known, KnownAt
+from services.scorer.core.lasting import Fact, facts_of
 from services.scorer.core.publish import (
     Evaluation,
     HealthRow,
     Record,
     health_rows,
+    removal,
     to_publish,
 )
 from services.scorer.core.rules import Court, Episodes, Step, judge
 from services.scorer.core.scorecard import bands_of, health_of
 from services.scorer.core.seen import Seen
 from services.scorer.core.table import Hashes, Ints
-from services.scorer.core.transitions import transitions
+from services.scorer.core.transitions import expiries, transitions
 from shared.contracts.context import GuardState
 
 SLICE: Final = 2048
 """Accounts evaluated at once: keeps the working arrays of an evaluation to some tens of megabytes."""
 LONGEST_HOLD: Final = 4 * HOUR
-_SIGNALS: Final = np.array([LOGIN, USAGE, OUTCOME, TICKET])
 _CODE_OF: Final = {fate: code for code, fate in enumerate(FATES)}
 
 
@@ -46,9 +49,19 @@ class Arrival(NamedTuple):
     last: int
 
 
+class Judged(NamedTuple):
+    """A tick at which accounts were judged: its T (epoch ms) and its offset."""
+
+    at: int
+    offset: int
+
+
 @dataclass(slots=True)
 class Outputs:
-    """What a batch leads to, in log order; `fates` are codes of FATES for the rows from `first` on."""
+    """What a batch leads to, in log order; `fates` are codes of FATES for the rows from `first` on.
+
+    `judged` is the last tick of the batch that judged; episodes are now as they were after it.
+    """
 
     first: int = 0
     fates: npt.NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, np.int8))
@@ -58,14 +71,17 @@ class Outputs:
     transitions: list[Record] = field(default_factory=list)
     dead: list[Dead] = field(default_factory=list)
     moved: list[Moved] = field(default_factory=list)
+    judged: Judged | None = None
+    facts: list[Fact] = field(default_factory=list)
 
 
 class Partition:
     """The state of one partition: a function of its log before `position`."""
 
-    def __init__(self, *, partition: int, partitions: int, seed: int) -> None:
+    def __init__(self, *, partition: int, partitions: int, seed: int, generation: int) -> None:
         self.partition = partition
         self.partitions = partitions
+        self.generation = generation
         self.seed = seed
         self.position = 0
         self.clock: int | None = None
@@ -81,6 +97,7 @@ class Partition:
         self.episodes = Episodes()
         self.seen = Seen()
         self.imports = Imports()
+        self.erasures = Erasures()
         self.guards: frozenset[str] = frozenset()
         """The sources guarded at the last tick that had a bundle."""
         self.running: tuple[tuple[str, int], ...] = ()
@@ -89,9 +106,9 @@ class Partition:
         """How many imports were given up because nothing was heard of them."""
 
     @classmethod
-    def empty(cls, *, partition: int, partitions: int, seed: int) -> "Partition":
+    def empty(cls, *, partition: int, partitions: int, seed: int, generation: int = 1) -> "Partition":
         """Return the state before the first record."""
-        return cls(partition=partition, partitions=partitions, seed=seed)
+        return cls(partition=partition, partitions=partitions, seed=seed, generation=generation)
 
     @property
     def accounts(self) -> int:
@@ -145,6 +162,19 @@ def last_healths(state: Partition) -> Iterator[list[HealthRow]]:
         rows = rows[is_current & (columns["evaluated_offset"][rows] >= 0)]
         if state.bundle is not None and rows.size:
             yield health_rows(_evaluation(state, rows=rows, bundle=state.bundle))
+    yield _removals(state)
+
+
+def _removals(state: Partition) -> list[HealthRow]:
+    """Return what keeps accounts that are gone out of Redis, as last published."""
+    return [
+        removal(state.activity.names.text(row).decode(), at=erased.tick, offset=erased.offset)
+        for row, erased in state.erasures.accounts.items()
+        if erased.gone
+        and not erased.pending
+        and erased.tick != NEVER
+        and state.activity.accounts["upto"][row] < state.position
+    ]
 
 
 def _fold(state: Partition, batch: Batch, decoded: Decoded, *, rows: Ints, hours: Ints, outputs: Outputs) -> None:
@@ -168,9 +198,8 @@ def _fold(state: Partition, batch: Batch, decoded: Decoded, *, rows: Ints, hours
     found[new] = _new_accounts(state, [texts[where] for where in new.tolist()], hashes=hashes[new])
     is_fresh = batch.offsets[rows[applied]] > state.activity.accounts["upto"][found[applied]]
     fresh = applied[is_fresh]
-    _apply(state, decoded, rows=rows[fresh], accounts=found[fresh])
-    imported = jobs[is_fresh] != NO_JOB
-    state.activity.accounts["job"][found[fresh[imported]]] = jobs[is_fresh][imported]
+    lasting = apply(state, decoded, rows=rows[fresh], accounts=found[fresh], jobs=jobs[is_fresh])
+    outputs.facts += facts_of(batch, decoded, rows=lasting)
     _arrive(batch, decoded, rows=rows[applied[jobs == NO_JOB]], outputs=outputs)
 
 
@@ -221,56 +250,6 @@ def _new_accounts(state: Partition, accounts: Sequence[str], *, hashes: Hashes) 
     return found
 
 
-def _apply(state: Partition, decoded: Decoded, *, rows: Ints, accounts: Ints) -> None:
-    old = _too_old(state, decoded, rows=rows)
-    if old.any():
-        _apply_old(state, decoded, rows=rows[old], accounts=accounts[old])
-        rows, accounts = rows[~old], accounts[~old]
-    code = decoded.code[rows]
-    signal = np.where(code <= Code.TICKET, _SIGNALS[np.minimum(code, Code.TICKET)], -1)
-    key_features = state.bundle.scorecard.key_features if state.bundle else ()
-    if key_features:
-        signals = {name: state.activity.feature(name) for name in key_features}
-        for where in np.flatnonzero(code == Code.USAGE).tolist():
-            signal[where] = signals.get(decoded.envelopes[rows[where]].data.name, USAGE)
-    source = np.zeros(len(rows), np.int64)
-    present = np.flatnonzero(code <= Code.OUTCOME)
-    names = [decoded.envelopes[row].source for row in rows[present].tolist()]
-    numbers = {name: state.activity.source(name) for name in dict.fromkeys(names)}
-    source[present] = [numbers[name] for name in names]
-    state.activity.fold(
-        Applied(
-            account=accounts,
-            at=decoded.at[rows],
-            code=code,
-            signal=signal,
-            source=source,
-            user=decoded.user[rows],
-        )
-    )
-    is_fact = np.flatnonzero(code == Code.FACT)
-    facts = [
-        Told(int(accounts[where]), int(decoded.at[row]), envelope.id, envelope.source, decoded.facts[row])
-        for where, row in zip(is_fact, rows[is_fact].tolist(), strict=True)
-        for envelope in (decoded.envelopes[row],)
-    ]
-    state.facts.apply(facts, activity=state.activity)
-
-
-def _too_old(state: Partition, decoded: Decoded, *, rows: Ints) -> npt.NDArray[np.bool_]:
-    """Say which rows of a history lie before every window: all but facts and outcomes."""
-    if state.clock is None:
-        return np.zeros(len(rows), bool)
-    old: npt.NDArray[np.bool_] = decoded.imported[rows] & (decoded.at[rows] < state.clock - HORIZON)
-    return old & np.isin(decoded.code[rows], (Code.LOGIN, Code.USAGE, Code.TICKET))
-
-
-def _apply_old(state: Partition, decoded: Decoded, *, rows: Ints, accounts: Ints) -> None:
-    present = decoded.code[rows] != Code.TICKET
-    state.activity.begin_earlier(accounts[present], at=decoded.at[rows[present]])
-    state.activity.accounts["touched"][accounts] = True
-
-
 def _tick(state: Partition, batch: Batch, decoded: Decoded, *, row: int, known_at: KnownAt, outputs: Outputs) -> None:
     at, offset = int(decoded.at[row]), int(batch.offsets[row])
     if at > batch.timestamps[row] + TICK_LEAD:
@@ -285,6 +264,7 @@ def _tick(state: Partition, batch: Batch, decoded: Decoded, *, row: int, known_a
     known = known_at(decoded.contexts[row], state.partition)
     if known.bundle is not None:
         _evaluate(state, at=at, offset=offset, bundle=known.bundle, known=known, outputs=outputs)
+        outputs.judged = Judged(at, offset)
 
 
 def _evaluate(
@@ -292,6 +272,7 @@ def _evaluate(
 ) -> None:
     columns, count = state.activity.accounts, state.accounts
     is_new = state.bundle is None or state.bundle.version != bundle.version
+    _remove_erased(state, at=at, offset=offset, bundle=bundle, outputs=outputs)
     before = state.episodes
     if is_new:
         ahead = columns["upto"][:count] >= offset
@@ -305,6 +286,7 @@ def _evaluate(
     due = (due | imported) & ~importing
     if is_new:
         due[:] = True
+    due[state.erasures.gone()] = False
     due &= columns["upto"][:count] < offset
     rows = np.flatnonzero(due)
     for start in range(0, len(rows), SLICE):
@@ -320,6 +302,19 @@ def _evaluate(
         outputs.transitions += transitions(steps, evaluation=evaluation, before=before, standing=standing)
     columns["job"][rows[imported[rows]]] = NO_JOB
     state.next_due = int(columns["due"][:count].min()) if count else None
+
+
+def _remove_erased(state: Partition, *, at: int, offset: int, bundle: CompiledBundle, outputs: Outputs) -> None:
+    """End the episodes of accounts erased since the last tick, and take their health away if nothing came since."""
+    rows = [row for row in state.erasures.pending() if state.activity.accounts["upto"][row] < offset]
+    for row in rows:
+        tick = state.erasures.removed(row, at=at, offset=offset)
+        account = state.activity.names.text(row)
+        outputs.transitions += expiries(
+            account, state.episodes.end(row), at=at, place=(state.partition, offset), bundle=bundle
+        )
+        if tick.gone:
+            outputs.healths.append(removal(account.decode(), at=at, offset=offset))
 
 
 def _importing(state: Partition, known: Known, *, at: int) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
@@ -379,11 +374,13 @@ def _evaluation(state: Partition, *, rows: Ints, bundle: CompiledBundle) -> Eval
         at=at,
         offset=columns["evaluated_offset"][rows],
         partition=state.partition,
+        generation=state.generation,
         features=features,
         health=health,
         bands=bands_of(health.health, before=columns["band"][rows], bundle=bundle),
         activity=activity,
         facts=state.facts,
         episodes=state.episodes,
+        erasures=state.erasures,
         bundle=bundle,
     )

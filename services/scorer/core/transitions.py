@@ -1,16 +1,16 @@
 """Write the steps of episodes as records for `churn.risk.v1`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
-from services.scorer.core.bundle import BANDS
+from services.scorer.core.bundle import BANDS, CompiledBundle
 from services.scorer.core.features import MISSING, Flags
 from services.scorer.core.publish import Evaluation, Record
 from services.scorer.core.rules import SEVERITIES, Episodes, Step
 from services.scorer.core.table import NONE, Ints
-from shared.contracts.health import Attributes, Contribution
+from shared.contracts.health import Attributes, Band, Contribution
 from shared.contracts.risk import Change, Evidence, Severity, Transition, episode_id, transition_id
 
 
@@ -42,6 +42,40 @@ def transitions(steps: Sequence[Step], *, evaluation: Evaluation, before: Episod
     found += _dropped(before, evaluation=evaluation, order=len(steps))
     found.sort(key=lambda item: (item[0], item[1].order))
     return [_record(evaluation, where, told) for where, told in found]
+
+
+def expiries(
+    account: bytes, episodes: Mapping[str, tuple[int, int]], *, at: int, place: tuple[int, int], bundle: CompiledBundle
+) -> list[Record]:
+    """Return the records that end the episodes of an erased account: they say nothing of it any more.
+
+    `episodes` are opening T and severity code by rule, `place` the partition and the offset of the tick.
+    """
+    records = []
+    for rule, (opened, severity) in sorted(episodes.items()):
+        episode = episode_id(account.decode(), rule=rule, opened_at=opened)
+        transition = Transition(
+            id=transition_id(episode, change=Change.EXPIRED, at=at),
+            episode=episode,
+            account=account.decode(),
+            rule=rule,
+            change=Change.EXPIRED,
+            severity=SEVERITIES[severity] or Severity.AT_RISK,
+            at=at,
+            opened_at=opened,
+            partition=place[0],
+            offset=place[1],
+            bundle=bundle.version,
+            standing=False,
+            playbook=None,
+            band=Band.UNKNOWN,
+            health=None,
+            evidence=[],
+            contributions=[],
+            attributes=Attributes(),
+        )
+        records.append(Record(account, msgspec.json.encode(transition), at))
+    return records
 
 
 def _told(step: Step, place: int, *, order: int, evaluation: Evaluation, standing: Flags) -> _Told:

@@ -97,7 +97,7 @@ class ForgetfulLoop(Loop[Any]):
 
     async def refill(self) -> None:
         for partition in self._owned:
-            await self.store.end_fill(1, partition, fill=await self.store.begin_fill(partition))
+            await self.store.end_fill(self.topology, partition, fill=await self.store.begin_fill(partition))
 
 
 class CarelessRedis(Loop[Any]):

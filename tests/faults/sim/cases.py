@@ -93,6 +93,11 @@ def mixed() -> Iterator[Case]:
         yield case_of(f"{log_name}, {pace_name}", log, pace)
 
 
+def overlapping() -> Iterator[Case]:
+    """Yield the case of two partitions whose cycles and batches overlap."""
+    yield case_of("two partitions, overlapping", logs.both(), PACES["overlapping"], partitions=(0, 1))
+
+
 def drawn(seed: int) -> Case:
     """Return a random case."""
     rng = random.Random(seed)

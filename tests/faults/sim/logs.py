@@ -115,6 +115,23 @@ def rules_change(first: str = "acme", second: str = "dune") -> Log:
     return log
 
 
+def erased(first: str = "acme", second: str = "dune") -> Log:
+    """Erase an account with an open episode, and let it come back; erase a user of another."""
+    log = _log()
+    log.event(first, "billing", at=START, data={"status": "payment_failed"}, id="x")
+    log.event(second, "login", at=START, data={"user": "u"}, id="y")
+    log.tick(START + HOUR)
+    log.event(first, "erasure", at=START + HOUR, id="e")
+    log.event(first, "billing", at=START, data={"status": "payment_failed"}, id="x", ts=START + HOUR)
+    log.tick(START + DAY)
+    log.event(second, "erasure", at=START + DAY, data={"user": "u"}, id="f")
+    log.event(first, "billing", at=START + DAY, data={"status": "payment_failed"}, id="z")
+    log.tick(START + 2 * DAY)
+    log.event(second, "erasure", at=START + 2 * DAY, id="g")
+    log.tick(START + 3 * DAY)
+    return log
+
+
 def both() -> Log:
     """Let something happen in both partitions."""
     log = _log()
@@ -171,6 +188,7 @@ def named() -> Iterator[tuple[str, Log]]:
     yield "retried", retried()
     yield "silent and back", silent_and_back()
     yield "rules change", rules_change()
+    yield "erased", erased()
 
 
 def _log() -> Log:

@@ -18,7 +18,8 @@ from services.scorer.core.chunks import CheckpointError
 from services.scorer.core.decode import Reason
 from services.scorer.core.fates import Dead, Moved
 from services.scorer.core.known import KnownAt
-from services.scorer.core.publish import HealthRow
+from services.scorer.core.lasting import Fact
+from services.scorer.core.publish import HealthRow, removal
 from services.scorer.core.step import Outputs
 from shared.contracts.partition import partition_of
 from tests.faults.sim.oracle_cycle import (
@@ -87,6 +88,8 @@ class OracleCore:
             outputs.transitions += step.transitions
             if step.reason is not None:
                 outputs.dead.append(Dead(record.offset, Reason(step.reason), "as the oracle says", row))
+            if step.fact is not None:
+                outputs.facts.append(Fact(record.offset, step.fact.split(b"/")[0], step.fact, row))
             if step.moved_to is not None:
                 outputs.moved.append(Moved(step.moved_to, row))
         state.node = node
@@ -179,14 +182,18 @@ class OracleCore:
             seen = self.remember(seen, identity, at, fate=fate, fenced=fenced)
         if fate == "applied" and not fenced:
             key = (uid, before.value if before else None, node.whole.version, node.whole.clock)
-            row = self._values[before.value].row if before else None
-            number = self._event_value(key, Value(account=log.accounts[event.account], row=row))
+            account = log.accounts[event.account]
+            row = self._values[before.value].row if before and account.to_end is None else None
+            number = self._event_value(key, Value(account=account, row=row))
             accounts = replaced(accounts, Account(event.account, number))
+        if fate == "applied":
+            oracle._last(log, record)
         if fate == "moved":
             home = partition_of(event.account.encode(), partitions=self.partitions)
         whole = whole_of(log, pending=True)
         after = self._node(whole, seen, settled(accounts, record.offset))
-        return Step(after=after, fate=_FATES[fate], moved_to=home)
+        fact = log.result.facts[0][1].encode() if log.result.facts else None
+        return Step(after=after, fate=_FATES[fate], fact=fact, moved_to=home)
 
     def _event_value(self, key: tuple[object, ...], value: Value) -> int:
         number = self._events.get(key)
@@ -227,10 +234,11 @@ class OracleCore:
         log.accounts[account.name] = copy.deepcopy(self._values[account.value].account)
         oracle._tick(log, tick, offset=record.offset)
         evaluation = log.result.evaluations[-1] if log.result.evaluations else None
-        if evaluation is None or not evaluation.healths:
+        if evaluation is None or not (evaluation.healths or evaluation.erased):
             judged = Judged(value=account.value, row=None, scores=(), transitions=())
         else:
-            row = row_of(evaluation.healths[account.name])
+            health = evaluation.healths.get(account.name)
+            row = row_of(health) if health else removal(account.name, at=tick.at, offset=record.offset)
             self._values.append(Value(account=log.accounts[account.name], row=row))
             judged = Judged(
                 value=len(self._values) - 1,

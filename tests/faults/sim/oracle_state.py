@@ -75,6 +75,8 @@ class Step:
     healths: tuple[HealthRow, ...] = ()
     scores: tuple[Published, ...] = ()
     transitions: tuple[Published, ...] = ()
+    fact: bytes | None = None
+    """Key under which the event is published again."""
     moved_to: int | None = None
 
 

@@ -3,15 +3,16 @@
 A bug is a class or function put in the place of the right one while it is planted, in the loop or in the core.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
-from lab import oracle
 from services.scorer import checkpoint
 from services.scorer import loop as loop_module
 from services.scorer.loop import Loop
 from services.scorer.outputs import KafkaOutputs
+from tests.faults.sim import cases
 from tests.faults.sim import process as process_module
 from tests.faults.sim.bugs import (
     CarelessRedis,
@@ -51,6 +52,7 @@ class Bug:
     core: type[OracleCore] = OracleCore
     put: Sequence[tuple[object, str, object]] = ()
     families: Sequence[str] = ("crashes",)
+    cases: Callable[[], Iterator[Case]] = cases.mixed
 
 
 PLANTED: Mapping[str, Bug] = {
@@ -72,7 +74,7 @@ PLANTED: Mapping[str, Bug] = {
         put=[(process_module, "Loop", ForgetfulLoop)], families=("redis_losses",)
     ),
     "Redis filled before a replay has come to where its accounts are": Bug(
-        put=[(OracleState, "is_replaying", False)], families=("redis_losses",)
+        put=[(OracleState, "is_replaying", False)], families=("redis_losses",), cases=cases.overlapping
     ),
     "Redis lost while it was filled, and marked as full": Bug(
         put=[(Store, "mark", mark_anyway)], families=("redis_losses",)
@@ -103,12 +105,12 @@ def planted(bug: Bug) -> Iterator[None]:
             setattr(owner, name, right)
 
 
-def hunt(bug: Bug, cases: Iterator[Case], *, contexts: oracle.Contexts) -> tuple[int, Violation | None]:
+def hunt(bug: Bug) -> tuple[int, Violation | None]:
     """Run schedules until one is violated; return how many it took and what was found."""
     found = Found()
     with planted(bug):
-        for case in cases:
-            case.new_core = lambda: bug.core(contexts, partitions=2)
+        for case in bug.cases():
+            case.new_core = partial(bug.core, case.contexts, partitions=2)
             for family in bug.families:
                 if family == "redis_losses":
                     case.pace = replace(case.pace, refill=True)

@@ -21,12 +21,14 @@ from services.scorer.fence import Exit
 from services.scorer.guard import Patience, Watch
 from services.scorer.loop import Loop
 from services.scorer.outputs import KafkaOutputs
+from shared.contracts.topology import Topology
 from tests.faults.sim.oracle_state import SimBatch
 from tests.faults.sim.servers import ActivityTopic, Contexts, Events, Producer, Store
 from tests.faults.sim.virtual import VirtualLoop
 from tests.faults.sim.world import World
 
 KEY = b"k" * 32
+TOPOLOGY = Topology(generation=1, partitions=2)
 LONG_S = 1e9
 PATIENCE = Patience(window_ms=60, after_ms=1000, catch_up_ms=300, fewest_accounts=0)
 
@@ -98,11 +100,12 @@ class Process:
         producer = Producer(self)
         return Loop(
             core=core,
+            topology=TOPOLOGY,
             cycle_s=self.pace.cycle_s,
             context=cast("Any", Contexts(self, self._known_at)),
             events=cast("Any", Events(self)),
             activity=ActivityTopic(self),
-            outputs=KafkaOutputs(cast("Any", producer), dead_letter_key=KEY),
+            outputs=KafkaOutputs(cast("Any", producer), dead_letter_key=KEY, topology=TOPOLOGY),
             store=cast("Any", Store(self)),
             now_ms=self.now_ms,
             stall_s=LONG_S,

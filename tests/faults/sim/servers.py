@@ -13,6 +13,7 @@ from services.scorer.checkpoint import Records
 from services.scorer.core.known import KnownAt
 from shared.contracts.context import Crash, Quarantine
 from shared.contracts.topics import DEAD_LETTERS, EVENTS
+from shared.contracts.topology import Topology
 from shared.dead_letters import source_of
 from shared.health_store import HealthRow, Written
 
@@ -55,9 +56,11 @@ class Events:
             raise LookupError(f"partition {partition}: the checkpoint is gone and the log begins at {begin}")
         return begin
 
-    async def check_position(self, partition: int, *, position: int) -> None:
-        if not self._world.begins[partition] <= position <= len(self._world.events[partition]):
+    async def check_position(self, partition: int, *, position: int) -> int:
+        end = len(self._world.events[partition])
+        if not self._world.begins[partition] <= position <= end:
             raise LookupError(f"partition {partition}: the log does not hold {position}")
+        return end
 
     async def check_not_lost(self, partition: int, *, position: int) -> None:
         if self._world.begins[partition] > position:
@@ -227,9 +230,9 @@ class Store:
         await told
         return fill
 
-    async def end_fill(self, generation: int, partition: int, *, fill: str) -> bool:
+    async def end_fill(self, topology: Topology, partition: int, *, fill: str) -> bool:
         told = self._process.clock.create_future()
-        self._land("filled", lambda: self.mark(generation, partition, fill=fill), told)
+        self._land("filled", lambda: self.mark(topology.generation, partition, fill=fill), told)
         return cast("bool", await told)
 
     def mark(self, generation: int, partition: int, *, fill: str) -> bool:

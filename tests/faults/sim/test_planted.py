@@ -2,8 +2,6 @@
 
 import pytest
 
-from tests.faults.sim import cases
-from tests.faults.sim.logs import CONTEXTS
 from tests.faults.sim.planted import PLANTED, hunt
 from tests.faults.sim.quiet import simulated
 
@@ -11,5 +9,5 @@ from tests.faults.sim.quiet import simulated
 @pytest.mark.parametrize("name", PLANTED)
 def test_the_simulator_finds(name: str) -> None:
     with simulated():
-        _, violation = hunt(PLANTED[name], cases.mixed(), contexts=CONTEXTS)
+        _, violation = hunt(PLANTED[name])
     assert violation is not None, f"nobody noticed: {name}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import msgspec
 
 from lab import oracle
-from shared.contracts.topics import RISK, SCORES
+from shared.contracts.topics import FACTS, RISK, SCORES
 from tests.faults.sim.process import Process
 from tests.faults.sim.world import EventLogs, World
 
@@ -51,6 +51,8 @@ class Truths:
         for evaluation in result.evaluations:
             at[evaluation.offset + 1] |= {(SCORES, msgspec.json.encode(row)) for row in evaluation.scores}
             at[evaluation.offset + 1] |= {(RISK, msgspec.json.encode(row)) for row in evaluation.transitions}
+        for offset, _ in result.facts:
+            at[offset + 1].add((FACTS, records[offset].value or b""))
         published: list[Published] = []
         for new in at:
             published.append(frozenset(published[-1] | new if published else new))
@@ -103,9 +105,10 @@ def differences(process: Process, truths: Truths) -> list[str]:
                 found.append(f"moved: an event of partition {partition} never came to {to}")
     found += _missing_or_extra("output", world.published, published)
     found += _missing_or_extra("dead letter", world.dead, dead)
-    if world.redis != healths:
-        accounts = sorted(account for account in healths.keys() | world.redis.keys())
-        wrong = [account for account in accounts if world.redis.get(account) != healths.get(account)]
+    held = {account: row for account, row in world.redis.items() if row[2]}  # what was erased is an empty row
+    if held != healths:
+        accounts = sorted(account for account in healths.keys() | held.keys())
+        wrong = [account for account in accounts if held.get(account) != healths.get(account)]
         found.append(f"redis: {', '.join(wrong)} differ")
     return found
 
@@ -119,7 +122,7 @@ def _of_state(process: Process, truth: Truth, partition: int) -> list[str]:
         found.append(f"accounting of partition {partition}: {dict(state.counts)} is not {dict(truth.counts)}")
     if sum(state.counts.values()) != state.position or state.position != len(process.world.events[partition]):
         found.append(f"accounting of partition {partition}: fates do not sum up to the log end")
-    held = {row.account: row.payload for rows in process.core.last_healths(state) for row in rows}
+    held = {row.account: row.payload for rows in process.core.last_healths(state) for row in rows if row.payload}
     if held != {account: payload for account, (_, _, payload) in truth.healths.items()}:
         found.append(f"state of partition {partition}: health differs")
     return found

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from services.alerts.core.alert import FORGOTTEN_KEPT, Outcome, Position, fold, obey
+from services.alerts.core.alert import FORGOTTEN_KEPT, Outcome, Position, fold, may_go, obey
 from shared.contracts.alerts import Alert, AlertState, Command, CommandKind
+from shared.contracts.health import Attributes
 from shared.contracts.risk import Change, Severity, Transition
 from tests.support.risk import T0, transition
 
@@ -181,3 +182,27 @@ def test_openings_of_one_tick_in_any_order_are_one_alert_with_the_same_reasons(o
     alert = folded([*openings, *openings])
     assert [reason.rule for reason in alert.reasons] == sorted(RULES)
     assert alert.revision == len(RULES)
+
+
+def test_an_erased_account_takes_its_name_out_of_the_alert_and_a_later_one_stays() -> None:
+    alert = folded([transition()])
+    erase = Command(id="e", kind=CommandKind.ERASE, alert="", account="acme", by="churnwatch erase", at=T0)
+    found = obey(alert, erase, position=at(0, "commands"))
+    assert found.outcome is Outcome.ERASED
+    assert found.alert is not None
+    assert (found.alert.attributes, found.alert.contributions, found.alert.erased) == (Attributes(), [], True)
+    assert obey(found.alert, erase, position=at(1, "commands")).outcome is Outcome.REPEATED
+    later = replace(erase, at=T0 - 1)
+    assert obey(alert, later, position=at(0, "commands")).outcome is Outcome.NOT_OPEN
+    assert obey(None, erase, position=at(0, "commands")).outcome is Outcome.NOT_OPEN
+
+
+def test_an_erased_alert_goes_when_it_is_over_and_nothing_before_it_can_be_read_again() -> None:
+    alert = replace(folded([transition(), transition(Change.EXPIRED, at=T0 + 1)]), erased=True)
+    read = {"risk/0": 2}
+    assert may_go(alert, read)
+    assert not may_go(alert, {"risk/0": 1})
+    assert not may_go(alert, {})
+    assert not may_go(replace(alert, erased=False), read)
+    assert not may_go(replace(alert, earlier=[alert]), read)
+    assert not may_go(replace(folded([transition()]), erased=True), read)

@@ -182,7 +182,7 @@ def test_where_only_mail_is_set_up_lists_go_by_mail_and_not_again_to_strike_some
     end = transition(Change.RESOLVED, account="acme", at=T0 + 1)
     over = fold(alerts[0], end, position=Position(topic="risk", partition=0, offset=1)).alert
     assert over is not None
-    (edited,) = desk.struck_at(66 * SECOND, over)
+    (edited,) = desk.struck_at(66 * SECOND, over, alerts[1])
     assert (edited.revision, edited.delivery.revision) == (2, 1)
 
 
@@ -292,15 +292,16 @@ def test_an_incident_says_what_is_held_and_that_it_is_over() -> None:
 def test_what_cannot_be_of_a_person_is_named(fields: dict[str, object], fault: str) -> None:
     person = Person(**{"email": "dana@example.com", **fields})  # type: ignore[arg-type]
     (said,) = faults_of(People(people=[person]))
-    assert said.startswith(person.email)
-    assert fault in said
+    assert said.key[:2] == ("people", 0)
+    assert said.text.startswith(person.email)
+    assert fault in said.text
 
 
 def test_people_are_on_leave_by_the_day() -> None:
     person = Person(email="d@example.com", leave=[Leave(first=date(2026, 8, 13), last=date(2026, 8, 16))])
     assert [person.is_away(date(2026, 8, day)) for day in (12, 13, 16, 17)] == [False, True, True, False]
     twice = People(people=[person, Person(email="D@example.com")])
-    assert faults_of(twice) == ["d@example.com stands twice"]
+    assert list(map(str, faults_of(twice))) == ["people[1].email: d@example.com stands twice"]
 
 
 def test_a_stand_in_on_leave_has_one_too_and_nobody_stands_in_in_a_circle() -> None:
@@ -325,3 +326,14 @@ def test_an_alert_of_somebody_on_leave_goes_to_their_backup_with_a_note() -> Non
         ("slack", "@kim@example.com", "away"),
         ("mail", "@kim@example.com", "away"),
     }
+
+
+def test_an_erased_account_is_struck_through_and_loses_its_name() -> None:
+    desk = Desk()
+    desk.at(0, standing("acme"), standing("globex"))
+    (told,) = desk.at(5 * SECOND, standing("acme"), standing("globex"))
+    assert {item.name for item in told.items} == {"Acme", "Globex"}
+    (struck_through,) = desk.struck_at(10 * MINUTE, standing("globex"))
+    shown = {item.account: (item.over, item.name, item.arr) for item in struck_through.items}
+    assert shown == {"acme": (True, None, None), "globex": (False, "Globex", 10)}
+    assert struck_through.revision == told.revision + 1

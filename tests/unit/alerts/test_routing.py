@@ -3,14 +3,13 @@
 import msgspec
 import pytest
 
-from services.alerts.configuration import BadConfiguration, read_configuration
 from services.alerts.core.alert import Position, fold
 from services.alerts.core.routing import ChannelName, Destination, Match, Note, Receiver, Route, Routes, Why, decide
 from services.alerts.core.routing import faults as faults_of
 from shared.contracts.alerts import Alert
 from shared.contracts.health import Attributes
 from shared.contracts.risk import Severity
-from tests.support.risk import CONFIG, OWNER, T0, routes, transition
+from tests.support.risk import OWNER, T0, routes, transition
 
 
 def alert(**changed: object) -> Alert:
@@ -83,22 +82,15 @@ def test_every_fault_of_the_routes_is_named() -> None:
         receivers={"a": Receiver(mail=["nobody"])},
         route=Route(match=SMB, routes=[Route(receivers=["slak"], routes=[Route(receivers=["b"])])]),
     )
-    assert list(faults_of(bad)) == [
-        "route 1: unknown receiver 'slak'",
-        "route 1.1: unknown receiver 'b'",
-        "route: the root must match everything",
+    assert list(map(str, faults_of(bad))) == [
+        "route.routes[0].receivers[0]: unknown receiver 'slak'",
+        "route.routes[0].routes[0].receivers[0]: unknown receiver 'b'",
+        "route.match: the root must match everything",
         "route: the root needs receivers",
-        "receiver a: 'nobody' is no mail address",
+        "receivers.a.mail[0]: 'nobody' is no mail address",
     ]
 
 
 def test_unknown_fields_are_refused() -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert({"receivers": {}, "route": {"recievers": []}, "default_channel": "#x"}, Routes)
-
-
-def test_the_shipped_files_are_right_and_faults_of_several_are_named_together() -> None:
-    read_configuration(CONFIG)
-    with pytest.raises(BadConfiguration) as bad:
-        read_configuration(CONFIG / "nowhere")
-    assert len(bad.value.faults) == 4

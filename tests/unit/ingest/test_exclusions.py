@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from services.ingest.core.sources import BadSources, read_sources
+from shared.contracts.fault import name_of
 from tests.support.ingest import Bench
 
 RULES = [
@@ -60,11 +61,11 @@ def test_every_fault_of_an_exclusion_is_named_with_its_place() -> None:
     ]
     with pytest.raises(BadSources) as caught:
         read_sources({"default": {"exclude": wrong}})
-    assert [fault.partition(": ")[0] for fault in caught.value.faults] == [
+    assert [name_of(fault.key) for fault in caught.value.faults] == [
         "default.exclude[0].path",
         "default.exclude[1].reason",
         "default.exclude[2]",
         "default.exclude[3].equals",
-        "default.exclude[4]",
+        "default.exclude[4].why",
         "default.exclude[5]",
     ]

@@ -39,6 +39,13 @@ def test_every_fault_is_named_at_once() -> None:
     }
     with pytest.raises(BadSources) as caught:
         read_sources(content)
-    text = "\n".join(caught.value.faults)
-    for part in ["'defaults'", "default.events.Login", "'trait'", "'body.id'", "sources.app.account_from", "sources.x"]:
+    text = "\n".join(map(str, caught.value.faults))
+    for part in [
+        "defaults: unknown",
+        "default.events.Login",
+        "default.trait: unknown",
+        "'body.id'",
+        "sources.app.account_from",
+        "sources.x",
+    ]:
         assert part in text

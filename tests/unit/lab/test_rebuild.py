@@ -30,6 +30,14 @@ def test_as_much_as_possible_is_brought_back(
     assert way_of(found, is_named=is_named, accept_loss=accept_loss) is way
 
 
+def test_the_log_of_a_later_generation_is_never_replayed_from_its_first_record() -> None:
+    # it goes on from a state that was moved: only the snapshot has that
+    found = Found(fault="damaged", log=(0, 100), snapshot=25, is_first=False)
+    assert way_of(found, is_named=False, accept_loss=True) is Way.FROM_SNAPSHOT
+    lost = Found(fault="damaged", log=(0, 100), snapshot=None, is_first=False)
+    assert way_of(lost, is_named=False, accept_loss=False) is Way.NONE
+
+
 def written(bases: list[int], *, partition: int = 0, partitions: int = 1) -> list[bytes]:
     state = Partition.empty(partition=partition, partitions=partitions, seed=7)
     records: list[bytes] = []

@@ -10,9 +10,17 @@ from aiokafka.structs import ConsumerRecord
 
 from services.scorer.config import load_bundle
 from services.scorer.context import Context, WrongSecret, named_context
-from services.scorer.core.bundle import ConfigError
+from services.scorer.core.summary import median_of
 from services.scorer.feed import batch_of
-from shared.contracts.context import ContextKind, Guard, GuardState, Import, ImportState
+from shared.contracts.context import (
+    ContextKind,
+    Guard,
+    GuardState,
+    Import,
+    ImportState,
+    SegmentSummary,
+    Summary,
+)
 from shared.contracts.events import tick_record
 from tests.support.fake_core import as_any
 
@@ -112,14 +120,6 @@ def test_the_context_a_batch_needs_is_the_greatest_its_ticks_name() -> None:
     assert named_context(batch_of(_records([b"k"], [tick_record(1, context=7)]), generation=1)) == -1
 
 
-def test_a_configuration_is_refused_whole_with_every_file_and_fault(tmp_path: Path) -> None:
-    (tmp_path / "scorecard.yaml").write_text("dimensions: [", "utf-8")
-    with pytest.raises(ConfigError) as refused:
-        load_bundle(tmp_path)
-    named = [fault.split(":")[0] for fault in refused.value.faults]
-    assert named == [str(tmp_path / "scorecard.yaml"), str(tmp_path / "rules.yaml")]
-
-
 def _fingerprint() -> bytes:
     return msgspec.json.encode({"name": "x", "fingerprint": "0"})
 
@@ -129,6 +129,28 @@ def _records(keys: list[bytes | None], values: list[bytes | None]) -> list[Consu
         ConsumerRecord("events", 0, offset, 0, 1, key, value, None, 0, 0, ())
         for offset, (key, value) in enumerate(zip(keys, values, strict=True))
     ]
+
+
+async def test_summaries_are_known_from_their_offset_on() -> None:
+    topic = Topic()
+    writer = await context_of(topic)
+    segment = SegmentSummary(segment="smb", accounts=3, histograms={"usage_7": [1, 0, 2]})
+    summary = Summary(partition=4, partitions=12, day=20_515, at=7, segments=[segment])
+    await writer.tell(summary)
+    later = msgspec.structs.replace(summary, day=20_516, segments=[])
+    await writer.tell(later)
+    topic.records.append(ConsumerRecord("", 0, 2, 0, 0, b"summary", b"{", None, 0, 0, ()))
+    assert topic.records[0].key == b"summary"
+
+    reader = await context_of(topic)
+    assert [reader.known_at(offset, 0).summaries for offset in (-1, 0, 1, 2)] == [
+        {},
+        {4: summary},
+        {4: later},
+        {4: later},
+    ]
+    known = reader.known_at(0, 0).summaries
+    assert median_of(known, segment="smb", feature="usage_7") == 2
 
 
 async def test_imports_and_guards_are_known_from_their_offset_on() -> None:

@@ -1,7 +1,7 @@
 """What the effect loop promises whatever Kafka, Redis and the group do."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -10,12 +10,15 @@ from services.scorer import loop as loop_module
 from services.scorer.checkpoint import Records
 from services.scorer.core.batch import Batch
 from services.scorer.core.known import Known
+from services.scorer.core.publish import Record
 from services.scorer.core.step import Outputs, Partition
 from services.scorer.fence import Exit
 from services.scorer.guard import Patience, Watch
+from services.scorer.listing import Listing
 from services.scorer.loop import IDLE_LOOKS, Loop
 from services.scorer.recent import Recents
 from shared.contracts.context import Crash, Quarantine
+from shared.contracts.topology import Topology
 from tests.support.fake_core import FakeCore, as_any, batch, fake_step
 
 
@@ -41,6 +44,8 @@ class World:
         self.loads = 0
         self.told: list[Crash] = []
         self.log_begin = 0
+        self.log_end = 0
+        self.lists: list[tuple[int, list[int]]] = []
 
     # KafkaOutputs
     async def send(self, sent: Batch, outputs: Outputs) -> None:
@@ -49,6 +54,9 @@ class World:
             raise self.fault
         self.sent += [record.at for record in outputs.scores]
         assert len(sent) == len(outputs.scores)
+
+    async def send_list(self, partition: int, parts: Iterator[Record]) -> None:
+        self.lists.append((partition, [part.at for part in parts]))
 
     # HealthStore
     async def write(self, generation: int, offset: int, rows: list[tuple[str, bytes]]) -> list[int]:
@@ -72,8 +80,9 @@ class World:
         assert partition == 0
         return self.log_begin
 
-    async def check_position(self, partition: int, *, position: int) -> None:
+    async def check_position(self, partition: int, *, position: int) -> int:  # noqa: ARG002  the real one's names
         """Accept any position."""
+        return self.log_end
 
     async def check_not_lost(self, partition: int, *, position: int) -> None:
         if self.log_begin > position:
@@ -108,6 +117,7 @@ async def _nothing(partition: int) -> None:
 async def looping(world: World) -> AsyncIterator[Loop[Partition]]:
     loop = Loop(
         core=as_any(FakeCore()),
+        topology=Topology(generation=1, partitions=1),
         cycle_s=1000,
         context=as_any(world),
         events=as_any(world),
@@ -233,6 +243,33 @@ async def test_events_deleted_before_they_were_scored_are_an_error_not_a_jump() 
         world.log_begin = 10
         with pytest.raises(LookupError):
             await process(loop, world, batch(10, b"x"))
+
+
+async def test_open_episodes_are_listed_once_with_the_first_tick_after_the_log_end_found_at_the_taking() -> None:
+    # log   0     1     2     | taken here |  3      4     5
+    #       x    tick   x     |            | tick    x    tick
+    world = World()
+    world.log_end = 3
+    async with looping(world) as loop:
+        loop.listing = Listing(lambda state, judged: iter([Record(None, b"%d" % state.position, judged.offset)]))
+        await loop.take(0)
+        await process(loop, world, batch(0, b"x", b"tick", b"x"))
+        await settled()
+        assert world.lists == []
+        world.open.clear()
+        await process(loop, world, batch(3, b"tick", b"x"))
+        await process(loop, world, batch(5, b"tick"))
+        await settled()
+        assert (world.lists, world.acknowledged) == ([], [2])
+        world.open.set()
+        await settled()
+        assert (world.lists, world.acknowledged) == ([(0, [3])], [2, 4, 5])
+        await loop.release()
+        world.log_end = 6
+        await loop.take(0)
+        await process(loop, world, batch(6, b"tick"))
+        await settled()
+        assert world.lists == [(0, [3]), (0, [6])]
 
 
 async def test_a_fold_that_raises_is_not_acknowledged() -> None:

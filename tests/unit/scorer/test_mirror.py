@@ -38,7 +38,7 @@ def row(account: str, offset: int) -> HealthRow:
 
 @asynccontextmanager
 async def mirroring(store: Store) -> AsyncIterator[Mirror]:
-    mirror = Mirror(as_any(store))
+    mirror = Mirror(as_any(store), generation=1)
     running = asyncio.create_task(mirror.run())
     yield mirror
     running.cancel()

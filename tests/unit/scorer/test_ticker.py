@@ -64,7 +64,9 @@ class Producer:
 async def test_a_tick_names_the_time_and_the_context_it_knows() -> None:
     producer, now = Producer(), [NOW]
     states = {3: State(), 5: State(clock=NOW - 10, pending=True)}
-    ticker = Ticker(as_any(producer), owned=lambda: states, context=lambda: 41, now_ms=lambda: now[0], fewest_ms=1000)
+    ticker = Ticker(
+        as_any(producer), topic=EVENTS, owned=lambda: states, context=lambda: 41, now_ms=lambda: now[0], fewest_ms=1000
+    )
     await ticker.turn()
     await ticker.turn()
     assert [(topic, partition) for topic, partition, _ in producer.sent] == [(EVENTS, 3)]

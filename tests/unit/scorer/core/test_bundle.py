@@ -24,7 +24,7 @@ def changed(config: dict[str, Any], *path: str | int, to: object) -> dict[str, A
 def faults(scorecard: dict[str, Any] = SCORECARD, rules: dict[str, Any] = RULES) -> str:
     with pytest.raises(ConfigError) as caught:
         bundle_of(scorecard, rules)
-    return "\n".join(caught.value.faults)
+    return str(caught.value)
 
 
 def test_the_shipped_configuration_is_accepted_and_its_version_follows_its_content() -> None:
@@ -41,29 +41,31 @@ def test_the_shipped_configuration_is_accepted_and_its_version_follows_its_conte
         (("dimensions", "engagement", "measures", "logins"), RECENCY, "logins: unknown feature"),
         (("dimensions", "engagement", "measures", "recency_days", "curve"), [[3, 1], [3, 2]], "curve: the first"),
         (("bands", "watch"), 90_000, "bands: needs"),
-        (("key_features",), ["Export", "Export"], "twice"),
+        (("key_features",), ["Export", "Export"], "key_features[1]: 'Export' stands twice"),
+        (("bands", "margin"), 2**70, "bands.margin"),
+        (("dimensions", "engagement", "measures", "recency_days", "curve"), [[2**70, 1]], "curve[0][0]"),
     ],
 )
 def test_a_fault_in_the_scorecard_is_named(path: tuple[str, ...], to: object, named: str) -> None:
     text = faults(scorecard=changed(SCORECARD, *path, to=to))
-    assert "scorecard.yaml" in text
+    assert text.startswith("scorecard.")
     assert named in text
 
 
 @pytest.mark.parametrize(
     ("path", "to", "named"),
     [
-        (("rules", 0, "all", 0, "feature"), "payed_days", "rule 'failed_payment': all[0]: unknown feature"),
-        (("rules", 1, "all", 0, "leave"), 5, "rule 'detractor': all[0]: leave must not be below"),
-        (("rules", 2, "all", 0, "at_most"), 5, "rule 'silence': all[0]: needs exactly one"),
-        (("rules", 3, "name"), "silence", "rule 'silence' stands twice"),
+        (("rules", 0, "all", 0, "feature"), "payed_days", "rules[0].all[0]: rule 'failed_payment': unknown feature"),
+        (("rules", 1, "all", 0, "leave"), 5, "rules[1].all[0]: rule 'detractor': leave must not be below"),
+        (("rules", 2, "all", 0, "at_most"), 5, "rules[2].all[0]: rule 'silence': needs exactly one"),
+        (("rules", 3, "name"), "silence", "rules[3].name: 'silence' stands twice"),
         (("rules", 3, "severity"), "mild", "severity"),
         (("silence", "alpha_permille"), 0, "alpha_permille"),
     ],
 )
 def test_a_fault_in_the_rules_is_named(path: tuple[str | int, ...], to: object, named: str) -> None:
     text = faults(rules=changed(RULES, *path, to=to))
-    assert "rules.yaml" in text
+    assert text.startswith("rules.")
     assert named in text
 
 

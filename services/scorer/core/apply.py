@@ -1,0 +1,115 @@
+"""Apply events to the state of a partition, in the order of the log: fold, learn facts, erase (docs/scoring.md §3)."""
+
+from typing import Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from services.scorer.core.activity import LOGIN, OUTCOME, TICKET, USAGE, Activity, Applied
+from services.scorer.core.bundle import CompiledBundle
+from services.scorer.core.days import HORIZON
+from services.scorer.core.decode import Code, Decoded
+from services.scorer.core.erasure import Erasures, erase
+from services.scorer.core.facts import Facts, Told
+from services.scorer.core.imports import NO_JOB
+from services.scorer.core.table import Hashes, Ints
+
+_SIGNALS: Final = np.array([LOGIN, USAGE, OUTCOME, TICKET])
+
+
+class State(Protocol):
+    """What of a partition's state events change or read."""
+
+    clock: int | None
+    bundle: CompiledBundle | None
+    activity: Activity
+    facts: Facts
+    erasures: Erasures
+
+
+def apply(state: State, decoded: Decoded, *, rows: Ints, accounts: Ints, jobs: Ints) -> Ints:
+    """Apply rows to their accounts, each erasure at its place; `jobs` is the number of each one's import.
+
+    Returns the rows that may outlast the log: those of nobody who was erased.
+    """
+    lasting, start = [], 0
+    erasures = np.flatnonzero(decoded.code[rows] == Code.ERASURE).tolist()
+    for end in [*erasures, len(rows)]:
+        part = slice(start, end)
+        lasting.append(_apply_known(state, decoded, rows=rows[part], accounts=accounts[part], jobs=jobs[part]))
+        if end < len(rows):
+            _erase(state, decoded, row=int(rows[end]), account=int(accounts[end]))
+        start = end + 1
+    found: Ints = np.concatenate(lasting)
+    return found
+
+
+def _apply_known(state: State, decoded: Decoded, *, rows: Ints, accounts: Ints, jobs: Ints) -> Ints:
+    """Apply what comes between two erasures, but for what was erased before, and return what may outlast the log."""
+    ignored = state.erasures.ignores(accounts, at=decoded.at[rows])
+    if ignored.any():
+        rows, accounts, jobs = rows[~ignored], accounts[~ignored], jobs[~ignored]
+    state.erasures.come(accounts)
+    users = state.erasures.without(accounts, users=decoded.user[rows], at=decoded.at[rows])
+    _apply(state, decoded, rows=rows, accounts=accounts, users=users)
+    imported = jobs != NO_JOB
+    state.activity.accounts["job"][accounts[imported]] = jobs[imported]
+    lasting: Ints = rows[users == decoded.user[rows]]
+    return lasting
+
+
+def _erase(state: State, decoded: Decoded, *, row: int, account: int) -> None:
+    at = int(decoded.at[row])
+    if not state.erasures.ignores(np.array([account]), at=np.array([at])).any():
+        user = int(decoded.user[row])
+        erase(state.erasures, row=account, user=user, at=at, activity=state.activity, facts=state.facts)
+
+
+def _apply(state: State, decoded: Decoded, *, rows: Ints, accounts: Ints, users: Hashes) -> None:
+    old = _too_old(state, decoded, rows=rows)
+    if old.any():
+        _apply_old(state, decoded, rows=rows[old], accounts=accounts[old])
+        rows, accounts, users = rows[~old], accounts[~old], users[~old]
+    code = decoded.code[rows]
+    signal = np.where(code <= Code.TICKET, _SIGNALS[np.minimum(code, Code.TICKET)], -1)
+    key_features = state.bundle.scorecard.key_features if state.bundle else ()
+    if key_features:
+        signals = {name: state.activity.feature(name) for name in key_features}
+        for where in np.flatnonzero(code == Code.USAGE).tolist():
+            signal[where] = signals.get(decoded.envelopes[rows[where]].data.name, USAGE)
+    source = np.zeros(len(rows), np.int64)
+    present = np.flatnonzero(code <= Code.OUTCOME)
+    names = [decoded.envelopes[row].source for row in rows[present].tolist()]
+    numbers = {name: state.activity.source(name) for name in dict.fromkeys(names)}
+    source[present] = [numbers[name] for name in names]
+    state.activity.fold(
+        Applied(
+            account=accounts,
+            at=decoded.at[rows],
+            code=code,
+            signal=signal,
+            source=source,
+            user=users,
+        )
+    )
+    is_fact = np.flatnonzero(code == Code.FACT)
+    facts = [
+        Told(int(accounts[where]), int(decoded.at[row]), envelope.id, envelope.source, decoded.facts[row])
+        for where, row in zip(is_fact, rows[is_fact].tolist(), strict=True)
+        for envelope in (decoded.envelopes[row],)
+    ]
+    state.facts.apply(facts, activity=state.activity)
+
+
+def _too_old(state: State, decoded: Decoded, *, rows: Ints) -> npt.NDArray[np.bool_]:
+    """Say which rows of a history lie before every window: all but facts and outcomes."""
+    if state.clock is None:
+        return np.zeros(len(rows), bool)
+    old: npt.NDArray[np.bool_] = decoded.imported[rows] & (decoded.at[rows] < state.clock - HORIZON)
+    return old & np.isin(decoded.code[rows], (Code.LOGIN, Code.USAGE, Code.TICKET))
+
+
+def _apply_old(state: State, decoded: Decoded, *, rows: Ints, accounts: Ints) -> None:
+    present = decoded.code[rows] != Code.TICKET
+    state.activity.begin_earlier(accounts[present], at=decoded.at[rows[present]])
+    state.activity.accounts["touched"][accounts] = True

@@ -1,0 +1,83 @@
+"""Cutting the log anew at any moment leads every account to what one uninterrupted run leads it to."""
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from services.scorer.core import chunks
+from services.scorer.core.regroup import SEEDS
+from services.scorer.core.step import Partition, last_healths
+from shared.contracts.health import AccountHealth
+from shared.contracts.partition import partition_of
+from tests.support.generations import SEEDS_AT, follow, generation, moved, rest
+from tests.support.histories import ACCOUNTS, erased_lives, imported_lives, lives
+from tests.support.log import SEED, Log, by_oracle, outcome_of
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small_chunks() -> object:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chunks, "ACCOUNTS_A_CHUNK", 2)
+        yield
+
+
+@settings(
+    max_examples=60,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(
+    log=st.one_of(lives(), imported_lives(), erased_lives()),
+    at=st.floats(0, 1),
+    old=st.integers(1, 6),
+    new=st.integers(1, 6),
+)
+def test_a_new_generation_goes_on_as_if_nothing_had_happened(log: Log, at: float, old: int, new: int) -> None:
+    # old log: |------- records before the cut, in `old` partitions -------|
+    # new log:                                              | seeds |------ the rest, in `new` partitions ------|
+    cut = int(at * len(log.records))
+    olds, before = generation(log, upto=cut, partitions=old)
+    states = moved(olds, new=new)
+    after = [(state, follow(state, rest(log, cut, state), log.contexts)) for state in states]
+
+    whole = by_oracle(log.partition(0, partitions=1), log.contexts)
+    for account in ACCOUNTS:
+        first = before[partition_of(account.encode(), partitions=old)]
+        state, second = after[partition_of(account.encode(), partitions=new)]
+        said = zip(outcome_of(olds[0], first).of(account), outcome_of(state, second).of(account), strict=True)
+        assert tuple([*earlier, *map(of_first, later)] for earlier, later in said) == whole.of(account)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(log=lives(), old=st.integers(1, 4), new=st.integers(1, 6))
+def test_what_is_published_anew_after_the_cut_over_is_what_was_published_before(log: Log, old: int, new: int) -> None:
+    olds, _ = generation(log, upto=len(log.records), partitions=old)
+    kept = [shown(chunked) for chunked in map(through_a_checkpoint, moved(olds, new=new))]
+    assert {name: health for some in kept for name, health in some.items()} == {
+        name: health for state in olds for name, health in shown(state).items()
+    }
+
+
+def of_first(row: object) -> object:
+    return msgspec.structs.replace(row, generation=1) if isinstance(row, AccountHealth) else row
+
+
+def shown(state: Partition) -> dict[str, AccountHealth]:
+    rows = [row for some in last_healths(state) for row in some]
+    healths = [msgspec.json.decode(row.payload, type=AccountHealth) for row in rows]
+    if state.generation > 1:
+        assert {health.offset for health in healths} <= {state.position - 1}, "offsets of the old log mean nothing here"
+    return {h.account: msgspec.structs.replace(h, offset=0, partition=0, generation=1) for h in healths}
+
+
+def through_a_checkpoint(state: Partition) -> Partition:
+    cycle, records = chunks.begin(state), []
+    while (chunk := cycle.next(state)) is not None:
+        records += chunk
+    records.append(cycle.marker(first_record=0))
+    restored = chunks.restore(records, partition=state.partition, partitions=state.partitions, seed=SEED)
+    assert restored is not None
+    assert (restored.generation, restored.position) == (2, SEEDS_AT + SEEDS)
+    return restored
