@@ -115,9 +115,9 @@ class Run:
                 for cycle in range(2):
                     size += await _write_cycle(client, chunks.begin(state, writer=str(cycle)), state)
         async with Redis.from_url(self._redis) as redis:
-            store = HealthStore(redis)
+            store, topology = HealthStore(redis), Topology(generation=1, partitions=PARTITIONS)
             for partition in range(PARTITIONS):
-                await store.end_fill(FIRST, partition, fill=await store.begin_fill(partition))
+                await store.end_fill(topology, partition, fill=await store.begin_fill(partition))
         return size // 2
 
     async def _recovery(self, names: Sequence[Sequence[str]]) -> Mapping[str, float]:

@@ -22,7 +22,7 @@ from aiokafka.errors import CorruptRecordException, KafkaError, OffsetOutOfRange
 
 from services.scorer import metrics
 from services.scorer.core.chunks import REMEDY, CheckpointError, is_damaged
-from services.scorer.core.cycles import first_of_last
+from services.scorer.core.cycles import first_of_last, values_from
 from services.scorer.cores import Core, S, State
 from services.scorer.snapshots import Snapshots
 
@@ -177,7 +177,7 @@ async def load(activity: ActivityLog, core: Core[S], *, partition: int, progress
         first = first_of_last_cycle(records, core)
         if first == NO_CYCLE:
             return Loaded(state=None, end=end)
-        values = [value for offset, value in records if offset >= first]
+        values = values_from(first, records, marker_of=core.marker_of)
         state = await asyncio.to_thread(core.restore, values, partition=partition)
     except CheckpointError as fault:
         raise CheckpointError(f"checkpoint of partition {partition}{_first_damaged(records)}: {fault}") from None

@@ -101,8 +101,8 @@ class Loop(Generic[S]):
     _guarded: frozenset[str] = frozenset()
     _ends: Mapping[int, int] = field(default_factory=dict)
     _looks: dict[int, tuple[int, int]] = field(default_factory=dict)
-    _taken_at: dict[int, int] = field(default_factory=dict)
-    """Log ends when partitions were taken over, until Redis has what their former owners published."""
+    _unsure: set[int] = field(default_factory=set)
+    """Partitions taken over from others, until Redis has what their former owners published."""
 
     def __post_init__(self) -> None:
         self.fence = Fence(
@@ -177,7 +177,7 @@ class Loop(Generic[S]):
         metrics.RECOVERY.observe(time.monotonic() - began)
         self._own(partition, found)
         if found.source != "kept":
-            self._taken_at[partition] = end
+            self._unsure.add(partition)
         self.listing.taken(partition, end=end)
         log.info(
             "partition_taken",
@@ -230,19 +230,17 @@ class Loop(Generic[S]):
         """Write every account of partitions again of which Redis may lack some (promise 6 of the design).
 
         It lost them, or never had them; or whoever owned a partition before us ended before it wrote what its
-        checkpoint holds. Only what was read up to where the former owner was can be written: an account that the
-        checkpoint has from a later moment is left out.
+        checkpoint holds. Not before a replay has come to where its accounts are: until then some can't be written, nor
+        will be by a tick.
         """
         filled = await self.store.filled()
         for partition, owned in list(self._owned.items()):
             is_filled = filled.get(partition) == self.topology.generation
-            if is_filled and partition not in self._taken_at:
-                continue
-            if owned.state.position < self._taken_at.get(partition, 0):
+            if (is_filled and partition not in self._unsure) or owned.state.is_replaying:
                 continue
             is_whole = await (self._write_all(owned) if is_filled else self._fill(partition, owned))
             if is_whole and self._owned.get(partition) is owned:
-                self._taken_at.pop(partition, None)
+                self._unsure.discard(partition)
 
     async def _fill(self, partition: int, owned: Owned[S]) -> bool:
         fill = await self.store.begin_fill(partition)

@@ -4,6 +4,7 @@ raises -> `crash` entry, exit -> raises -> `crash` entry, exit -> bisected on co
 -> `quarantine` entry: dead as `bug` -> onwards.
 
 Whatever lies before it was folded without it, and nothing after it was ever scored: a replay comes to the same.
+Only that is set aside which made us exit: a copy that raises anything else is no proof against a record.
 """
 
 import asyncio
@@ -37,14 +38,18 @@ class Context(Protocol):
 
 
 async def readable(batch: Batch, *, core: Core[S], state: S, context: Context, now_ms: Callable[[], int]) -> Batch:
-    """Return the batch with every record set aside on which the core raises, now or before."""
+    """Return the batch without the records on which the core raised twice: set aside before, or found now."""
     topic, partition = batch.topic, batch.partition
     batch = batch.without(frozenset(entry.offset for entry in context.quarantined(topic, partition)))
-    if _exits(batch, context=context) < EXITS:
+    exits = _exits(batch, context=context)
+    if len(exits) < EXITS:
         return batch
     while (found := await asyncio.to_thread(culprit, core, state, batch, known_at=context.known_at)) is not None:
         row, fault = found
         offset = int(batch.offsets[row])
+        if sum(crash.first <= offset <= crash.last and crash.fault == fault for crash in exits) < EXITS:
+            log.error("record_not_quarantined", partition=partition, offset=offset, fault=fault)
+            return batch  # the fold decides: if it raises too, that exit is noted
         log.error("record_quarantined", partition=partition, offset=offset, fault=fault)
         await context.tell(Quarantine(topic=topic, partition=partition, offset=offset, fault=fault, at=now_ms()))
         batch = batch.without(frozenset(entry.offset for entry in context.quarantined(topic, partition)))
@@ -85,14 +90,15 @@ def culprit(core: Core[S], state: S, batch: Batch, *, known_at: KnownAt) -> tupl
 
 
 def _fault(core: Core[S], state: S, batch: Batch, *, known_at: KnownAt) -> str | None:
+    copied = copy.deepcopy(state)  # failing to copy is no record's fault
     try:
-        core.step(copy.deepcopy(state), batch, known_at=known_at)
+        core.step(copied, batch, known_at=known_at)
     except Exception as fault:  # noqa: BLE001  whatever it is, it is what we look for
         return type(fault).__name__
     return None
 
 
-def _exits(batch: Batch, *, context: Context) -> int:
+def _exits(batch: Batch, *, context: Context) -> Sequence[Crash]:
     first, last = int(batch.offsets[0]), int(batch.offsets[-1])
     crashes = context.crashes(batch.topic, batch.partition)
-    return sum(crash.first <= last and first <= crash.last for crash in crashes)
+    return [crash for crash in crashes if crash.first <= last and first <= crash.last]

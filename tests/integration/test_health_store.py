@@ -10,6 +10,8 @@ from shared.contracts.health import AccountHealth, Attributes, Band
 from shared.contracts.topology import Topology
 from shared.health_store import BadCursor, Filter, HealthRow, HealthStore, Point, Sort, Written
 
+SEVENTH = Topology(generation=7, partitions=4)
+
 DAY_MS = 86_400_000
 SEVENTH = Topology(generation=7, partitions=4)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -105,10 +106,10 @@ class Activity:
         """Sources by number."""
         self.feature_names: list[str] = []
         """Key features by signal − FIRST_FEATURE."""
-        self.account_rows = RowIndex(lambda rows: self.accounts["hash"][rows])
-        self.signal_rows = RowIndex(lambda rows: _pairs_in(self.signals, "signal", rows=rows))
-        self.user_rows = RowIndex(lambda rows: self.users["hash"][rows])
-        self.source_rows = RowIndex(lambda rows: _pairs_in(self.sources, "source", rows=rows))
+        self.account_rows = RowIndex(self.accounts, _hashes_in)
+        self.signal_rows = RowIndex(self.signals, partial(_pairs_in, name="signal"))
+        self.user_rows = RowIndex(self.users, _hashes_in)
+        self.source_rows = RowIndex(self.sources, partial(_pairs_in, name="source"))
 
     def find(self, hashes: Hashes, *, accounts: Sequence[str]) -> tuple[Ints, Hashes]:
         """Return the row of each account (−1 where it is unknown) and the hash it is, or would be, kept under.
@@ -308,7 +309,12 @@ def pairs_of(accounts: npt.NDArray[np.signedinteger[Any]], *, signals: npt.NDArr
     return _mixed((accounts.astype(np.uint64) << np.uint64(24)) | (signals.astype(np.uint64) + np.uint64(1)))
 
 
-def _pairs_in(columns: Columns, name: str, *, rows: Ints) -> Hashes:
+def _hashes_in(columns: Columns, rows: Ints) -> Hashes:
+    hashes: Hashes = columns["hash"][rows]
+    return hashes
+
+
+def _pairs_in(columns: Columns, rows: Ints, *, name: str) -> Hashes:
     return pairs_of(columns["account"][rows], signals=columns[name][rows])
 
 

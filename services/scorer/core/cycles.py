@@ -1,6 +1,6 @@
 """Find complete cycles among the records of `churn.activity.v1` and `churn.snapshots.v1`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -39,14 +39,30 @@ def first_of_last(markers: Iterable[Closing], *, held: int) -> int | None:
     return max(whole, key=lambda marker: marker.base).first_record if whole else None
 
 
+def values_from(
+    first: int, records: Iterable[tuple[int, bytes]], *, marker_of: Callable[[bytes], Closing | None]
+) -> list[bytes]:
+    """Return what lies from a cycle's first record on, without the markers of cycles that began before it.
+
+    Those are not whole, though their marker lies here: a process that was stopped half way and woke up closed them.
+    """
+    values = [value for offset, value in records if offset >= first]
+    markers = ((value, marker_of(value)) for value in values)
+    return [value for value, marker in markers if marker is None or marker.first_record >= first]
+
+
 def checkpoint_of(records: Sequence[tuple[int, bytes]]) -> chunks.Contents | None:
     """Return the last complete cycle among records (offset, value) of the rolling checkpoint, None without one.
 
     Raises CheckpointError when one of its records, or any marker, is damaged or missing.
     """
-    markers = [chunks.read_marker(value) for _, value in records if chunks.kind_of(value) == "marker"]
+    markers = [marker for _, value in records if (marker := _marker_of(value)) is not None]
     first = first_of_last(markers, held=records[0][0] if records else 0)
-    return None if first is None else chunks.contents_of(value for offset, value in records if offset >= first)
+    return None if first is None else chunks.contents_of(values_from(first, records, marker_of=_marker_of))
+
+
+def _marker_of(value: bytes) -> chunks.Marker | None:
+    return chunks.read_marker(value) if chunks.kind_of(value) == "marker" else None
 
 
 def snapshots_of(records: Sequence[tuple[int, bytes]]) -> list[Snapshot]:

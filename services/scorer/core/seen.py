@@ -71,8 +71,9 @@ class Seen:
         self._forget(self.hour)
         keys, offsets = self.table.entries()
         kept = offsets >= (self.segments[0].first if self.segments else np.iinfo(np.int64).max)
-        self.table = HashTable(int(kept.sum()))
-        self.table.put(keys[kept], offsets[kept])
+        table = HashTable(int(kept.sum()))
+        table.put(keys[kept], offsets[kept])
+        self.table = table  # whole at once: another thread may be copying us
 
     def _take(self, ids: Hashes, *, offsets: Ints, hour: int) -> npt.NDArray[np.bool_]:
         """Take rows of one arrival hour until the segment is full; return for each row taken whether it repeats."""

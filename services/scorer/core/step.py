@@ -116,6 +116,12 @@ class Partition:
         return self.activity.accounts.count
 
     @property
+    def is_replaying(self) -> bool:
+        """Whether some accounts were restored from a later moment than `position`."""
+        accounts = self.activity.accounts
+        return bool((accounts["upto"][: accounts.count] >= self.position).any())
+
+    @property
     def horizon_hours(self) -> int:
         """For how many hours an id is remembered at present."""
         return self.seen.horizon_hours

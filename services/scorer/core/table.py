@@ -77,12 +77,14 @@ class HashTable:
 class RowIndex:
     """Find rows by a non-zero 64-bit hash that can be told from their columns: 4 bytes a slot, at most half full.
 
-    `hashes_of` returns the hashes of rows; those of rows put here must not change, and are all different.
+    `hashes_of` returns the hashes of rows of `columns`; those of rows put here must not change, and are all different.
+    It must not hold the columns itself: a deep copy keeps functions as they are, and would look into the original.
     """
 
-    def __init__(self, hashes_of: Callable[[Ints], Hashes]) -> None:
+    def __init__(self, columns: "Columns", hashes_of: Callable[["Columns", Ints], Hashes]) -> None:
         self.slots: npt.NDArray[np.int32] = np.full(64, -1, np.int32)
         self.count = 0
+        self._columns = columns
         self._hashes_of = hashes_of
 
     def find(self, hashes: Hashes) -> Ints:
@@ -94,7 +96,7 @@ class RowIndex:
             rows = self.slots[slots].astype(np.int64)
             used = rows >= 0
             asked, slots, rows = asked[used], slots[used], rows[used]
-            hit = self._hashes_of(rows) == hashes[asked]
+            hit = self._hashes_of(self._columns, rows) == hashes[asked]
             found[asked[hit]] = rows[hit]
             asked, slots = asked[~hit], (slots[~hit] + np.uint64(1)) & mask
         return found
@@ -105,7 +107,7 @@ class RowIndex:
             there = self.slots[self.slots >= 0].astype(np.int64)
             size = 1 << (2 * (self.count + len(rows))).bit_length()
             self.slots = np.full(size, -1, np.int32)
-            self._fill(self._hashes_of(there), there)
+            self._fill(self._hashes_of(self._columns, there), there)
         self._fill(hashes, rows)
         self.count += len(rows)
 

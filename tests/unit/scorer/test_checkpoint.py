@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
-from services.scorer.checkpoint import NO_CYCLE, Budget, Cycles, Loaded, first_of_last_cycle
+from services.scorer.checkpoint import NO_CYCLE, Budget, Cycles, Loaded, Records, first_of_last_cycle, load
 from services.scorer.core import chunks
+from services.scorer.core.cycles import checkpoint_of
 from services.scorer.core.decode import hashes_of
 from services.scorer.core.step import Partition
 from services.scorer.cores import Columnar
@@ -32,6 +33,11 @@ class Log:
         assert partition == 0
         self.trimmed.append(before)
         self.records = {offset: value for offset, value in self.records.items() if offset >= before}
+
+    async def read(self, partition: int, *, progress: Callable[[], None]) -> tuple[Records, int]:
+        assert partition == 0
+        progress()
+        return list(self.records.items()), self.next
 
     def kinds(self) -> list[str | None]:
         return [chunks.kind_of(value) for value in self.records.values()]
@@ -152,6 +158,39 @@ def test_recovery_takes_the_cycle_with_the_highest_base_that_is_still_whole() ->
     cycle(15, writer="a zombie, late")
     assert first_of_last_cycle(list(enumerate(records)), CORE) == ours
     assert first_of_last_cycle(list(enumerate(records))[ours + 1 :], CORE) != ours  # trimmed into: not whole
+
+
+async def test_a_marker_whose_chunks_are_partly_before_what_is_read_is_passed_over() -> None:
+    # two processes pack the same state; the first was stopped in the middle and closes its cycle last
+    log, state = Log(), partition_with(3)
+    stopped, other = chunks.begin(state, writer="stopped"), chunks.begin(state, writer="other")
+    for cycle in (stopped, other):
+        while (records := cycle.next(state)) is not None:
+            for record in records:
+                await log.write(0, record)
+    first = {cycle.id: number * len(log.records) // 2 for number, cycle in enumerate((stopped, other))}
+    for cycle in (other, stopped):
+        await log.write(0, cycle.marker(first_record=first[cycle.id]))
+
+    loaded = await load(as_any(log), CORE, partition=0, progress=lambda: None)
+
+    assert loaded.state is not None
+    assert (loaded.state.accounts, loaded.first) == (3, first[other.id])
+    contents = checkpoint_of(list(log.records.items()))
+    assert contents is not None
+    assert contents.marker.cycle == other.id
+
+
+def test_a_restored_state_replays_until_it_has_come_to_where_its_accounts_are() -> None:
+    state = partition_with(3)
+    cycle = chunks.begin(state, writer="ours")
+    state.position += 5
+    records = [record for some in iter(lambda: cycle.next(state), None) for record in some]
+    restored = CORE.restore([*records, cycle.marker(first_record=0)], partition=0)
+    assert restored is not None
+    assert restored.is_replaying
+    restored.position = state.position
+    assert not restored.is_replaying
 
 
 async def test_the_budget_spreads_bytes_over_time() -> None:

@@ -1,10 +1,12 @@
 """State as arrays: the hash table, growing columns and texts."""
 
+import copy
+
 import numpy as np
 import pytest
 
 from services.scorer.core.activity import Activity
-from services.scorer.core.table import NONE, Columns, HashTable, Names, RowIndex
+from services.scorer.core.table import NONE, Columns, Hashes, HashTable, Ints, Names, RowIndex
 
 
 @pytest.mark.timeout(20)
@@ -64,9 +66,11 @@ def test_rows_are_found_by_what_their_columns_say_while_the_index_grows() -> Non
     rng = np.random.default_rng(5)
     hashes = np.unique(rng.integers(1, 2**63, 5000).astype(np.uint64))
     rng.shuffle(hashes)
-    index = RowIndex(lambda rows: hashes[rows])
+    columns = Columns({"hash": (np.uint64, None, 0)})
+    index = RowIndex(columns, _hashes_in)
     for start in range(0, len(hashes), 700):
-        rows = np.arange(start, min(start + 700, len(hashes)))
+        rows = columns.add(min(700, len(hashes) - start))
+        columns["hash"][rows] = hashes[rows]
         assert (index.find(hashes[rows]) == -1).all()
         index.put(hashes[rows], rows)
         assert (index.find(hashes[: rows[-1] + 1]) == np.arange(rows[-1] + 1)).all()
@@ -75,6 +79,23 @@ def test_rows_are_found_by_what_their_columns_say_while_the_index_grows() -> Non
 
 def test_rows_with_one_slot_are_told_apart() -> None:
     hashes = np.array([64, 128, 192, 1 << 32], np.uint64)  # all in slot 0 of 64
-    index = RowIndex(lambda rows: hashes[rows])
+    index = RowIndex(columns := Columns({"hash": (np.uint64, None, 0)}), _hashes_in)
+    columns["hash"][columns.add(3)] = hashes[:3]
     index.put(hashes[:3], np.arange(3))
     assert index.find(hashes).tolist() == [0, 1, 2, -1]
+
+
+def test_a_deep_copy_finds_its_own_rows_and_leaves_the_original_alone() -> None:
+    activity = Activity()
+    hashes = np.arange(1, 401, dtype=np.uint64)
+    activity.add_accounts(["first"], hashes=hashes[:1])
+    other = copy.deepcopy(activity)
+    names = [f"a{number}" for number in range(1, 400)]
+    rows = other.add_accounts(names, hashes=hashes[1:])
+    assert other.find(hashes[1:], accounts=names)[0].tolist() == rows.tolist()
+    assert (activity.find(hashes[1:], accounts=names)[0] == -1).all()
+
+
+def _hashes_in(columns: Columns, rows: Ints) -> Hashes:
+    hashes: Hashes = columns["hash"][rows]
+    return hashes
