@@ -218,6 +218,8 @@ class Cycles(Generic[S]):
         self._chunks = ASSUMED_CHUNKS
         self._closed_at = time.monotonic()
         self._known = (state.position, _events(state))
+        self._is_alone = True
+        """Whether nobody else wrote here since it was last made sure that nobody is ahead of us."""
 
     async def run(self) -> None:
         """Write cycles until cancelled; a cycle cut short is simply no cycle."""
@@ -259,11 +261,21 @@ class Cycles(Generic[S]):
         before, self.first = self.first, first
         self._known, self._chunks, self._closed_at = known, written, time.monotonic()
         metrics.CHECKPOINT_AT.labels(str(self._partition)).set_to_current_time()
-        if before != NO_CYCLE:
+        if before != NO_CYCLE and (self._is_alone or await self._is_ahead(base=known[0])):
             await self._activity.trim(self._partition, before=before)
+
+    async def _is_ahead(self, *, base: int) -> bool:
+        """Say whether no other process closed a later cycle: what is stale must not delete what is not."""
+        records, _ = await self._activity.read(self._partition, progress=lambda: None)
+        markers = [marker for _, value in records if (marker := self._core.marker_of(value)) is not None]
+        self._is_alone = all(marker.base <= base for marker in markers)
+        if not self._is_alone:
+            log.warning("checkpoint_of_another_is_ahead", partition=self._partition, base=base)
+        return self._is_alone
 
     async def _write(self, value: bytes) -> int:
         offset = await self._activity.write(self._partition, value)
+        self._is_alone &= offset == self.end
         self.end = offset + 1
         return offset
 
