@@ -10,6 +10,7 @@ from services.scorer.core.cycles import checkpoint_of
 from services.scorer.core.decode import hashes_of
 from services.scorer.core.step import Partition
 from services.scorer.cores import Columnar
+from shared.contracts.topics import ACTIVITY
 from tests.support.fake_core import as_any
 
 CORE = Columnar(partitions=1, seed=7)
@@ -17,6 +18,8 @@ CORE = Columnar(partitions=1, seed=7)
 
 class Log:
     """A checkpoint topic in memory."""
+
+    topic = ACTIVITY
 
     def __init__(self) -> None:
         self.records: dict[int, bytes] = {}
