@@ -74,7 +74,7 @@ class Activity:
     """
 
     def __init__(self, bootstrap: str, producer: AIOKafkaProducer, *, topic: str) -> None:
-        self._topic = topic
+        self.topic = topic
         self._offsets = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False)
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=bootstrap,
@@ -105,14 +105,14 @@ class Activity:
     async def write(self, partition: int, value: bytes) -> int:
         """Append a record and return its offset once it is durable."""
         await self.budget.spend(len(value))
-        sent = await self._producer.send_and_wait(self._topic, value=value, partition=partition)
+        sent = await self._producer.send_and_wait(self.topic, value=value, partition=partition)
         metrics.CHECKPOINT_BYTES.inc(len(value))
         return int(sent.offset)
 
     async def trim(self, partition: int, *, before: int) -> None:
         """Delete what lies before an offset; a failure is logged and made up for by the next cycle."""
         try:
-            await self._admin.delete_records({TopicPartition(self._topic, partition): RecordsToDelete(before)})
+            await self._admin.delete_records({TopicPartition(self.topic, partition): RecordsToDelete(before)})
         except (KafkaError, OSError, TimeoutError) as fault:
             log.warning("checkpoint_trim_failed", partition=partition, before=before, fault=repr(fault))
 
@@ -136,7 +136,7 @@ class Activity:
         records: list[tuple[int, bytes]] = []
         if start == end:
             return records, end
-        tp = TopicPartition(self._topic, partition)
+        tp = TopicPartition(self.topic, partition)
         self._consumer.assign([tp])
         self._consumer.seek(tp, start)
         while await self._consumer.position(tp) < end:
@@ -148,7 +148,7 @@ class Activity:
         return records, end
 
     async def _span(self, partition: int) -> tuple[int, int]:
-        tp = TopicPartition(self._topic, partition)
+        tp = TopicPartition(self.topic, partition)
         starts = await self._offsets.beginning_offsets([tp])
         ends = await self._offsets.end_offsets([tp])
         return int(starts[tp]), int(ends[tp])
@@ -156,6 +156,8 @@ class Activity:
 
 class ActivityLog(Protocol):
     """The checkpoint's topic as loading and cycles use it."""
+
+    topic: str
 
     async def end(self, partition: int) -> int: ...
 
@@ -180,7 +182,7 @@ async def load(activity: ActivityLog, core: Core[S], *, partition: int, progress
         values = values_from(first, records, marker_of=core.marker_of)
         state = await asyncio.to_thread(core.restore, values, partition=partition)
     except CheckpointError as fault:
-        raise CheckpointError(f"checkpoint of partition {partition}{_first_damaged(records)}: {fault}") from None
+        raise CheckpointError(f"{activity.topic}/{partition}{_first_damaged(records)}: {fault}") from None
     return Loaded(state=state, end=end, first=first)
 
 
@@ -218,6 +220,8 @@ class Cycles(Generic[S]):
         self._chunks = ASSUMED_CHUNKS
         self._closed_at = time.monotonic()
         self._known = (state.position, _events(state))
+        self._is_alone = True
+        """Whether nobody else wrote here since it was last made sure that nobody is ahead of us."""
 
     async def run(self) -> None:
         """Write cycles until cancelled; a cycle cut short is simply no cycle."""
@@ -259,11 +263,21 @@ class Cycles(Generic[S]):
         before, self.first = self.first, first
         self._known, self._chunks, self._closed_at = known, written, time.monotonic()
         metrics.CHECKPOINT_AT.labels(str(self._partition)).set_to_current_time()
-        if before != NO_CYCLE:
+        if before != NO_CYCLE and (self._is_alone or await self._is_ahead(base=known[0])):
             await self._activity.trim(self._partition, before=before)
+
+    async def _is_ahead(self, *, base: int) -> bool:
+        """Say whether no other process closed a later cycle: what is stale must not delete what is not."""
+        records, _ = await self._activity.read(self._partition, progress=lambda: None)
+        markers = [marker for _, value in records if (marker := self._core.marker_of(value)) is not None]
+        self._is_alone = all(marker.base <= base for marker in markers)
+        if not self._is_alone:
+            log.warning("checkpoint_of_another_is_ahead", partition=self._partition, base=base)
+        return self._is_alone
 
     async def _write(self, value: bytes) -> int:
         offset = await self._activity.write(self._partition, value)
+        self._is_alone &= offset == self.end
         self.end = offset + 1
         return offset
 

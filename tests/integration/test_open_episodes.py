@@ -65,8 +65,8 @@ async def test_an_alert_that_the_scorer_does_not_have_is_withdrawn_after_a_resta
     await write(scorer.kafka, ticks(now - 2000, context=context))
     await soon(lambda: _listed(scorer.kafka, PARTITIONS))
     async with service(scorer.kafka, slack=slack.url, names=Names(), told=IN_SLACK) as alerts:
-        await _put(alerts, "ghost", rule="silence")
-        await _put(alerts, "acme", rule="silence")
+        await _put(alerts, "ghost", rule="silence", at=now - 1500)
+        await _put(alerts, "acme", rule="silence", at=now - 1500)
         await soon(lambda: _reasons(alerts, {"acme": ["failed_payment", "silence"], "ghost": ["silence"]}))
         assert (await alerts.kept())["acme"].severity is Severity.CRITICAL
         await soon(lambda: _told(slack, 2))
@@ -124,8 +124,8 @@ async def _put_later(alerts: Service, account: str) -> None:
     await soon(lambda: _reasons(alerts, {account: ["silence"]}))
 
 
-async def _put(alerts: Service, account: str, *, rule: str) -> None:
-    value = msgspec.json.encode(transition(account=account, rule=rule))
+async def _put(alerts: Service, account: str, *, rule: str, at: int) -> None:
+    value = msgspec.json.encode(transition(account=account, rule=rule, opened_at=at))
     home = partition_of(account.encode(), partitions=PARTITIONS)
     await alerts.producer.send_and_wait(RISK, value, key=account.encode(), partition=home)
 

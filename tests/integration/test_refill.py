@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
+import numpy as np
 import pytest
 from redis.asyncio import Redis
 
@@ -57,7 +58,13 @@ class World:
 
 
 class Remembering(FakeCore):
-    """A core whose state holds one account, last published by the last record."""
+    """A core whose state holds one account, last published by the last record, and as it was after the last but one."""
+
+    def empty(self, partition: int) -> Partition:
+        state = super().empty(partition)
+        state.activity.add_accounts(["acme"], hashes=np.array([7], np.uint64))
+        state.activity.accounts["upto"][0] = World.log_end - 2
+        return state
 
     def last_healths(self, state: Partition) -> Iterator[list[HealthRow]]:
         last = state.position - 1

@@ -103,8 +103,9 @@ async def kept(bootstrap: str, topic: str) -> list[Kept]:
 
 
 async def events(bootstrap: str, topic: str = EVENTS) -> list[Event]:
-    """Return every event of a topic, in each partition's order."""
-    return [_DECODER.decode(record.value) for record in await kept(bootstrap, topic) if record.value is not None]
+    """Return every event of a topic, in each partition's order, without ticks."""
+    records = [record for record in await kept(bootstrap, topic) if record.key is not None]
+    return [_DECODER.decode(record.value) for record in records if record.value is not None]
 
 
 async def waiting(bootstrap: str) -> list[Event]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.new_partitions import NewPartitions
+from aiokafka.errors import KafkaError
 from redis.asyncio import Redis
 
 from lab import oracle
@@ -18,7 +19,7 @@ from lab.oracle_records import Record
 from services.scorer.core.regroup import SEEDS
 from shared.contracts.health import AccountHealth
 from shared.contracts.risk import Transition
-from shared.contracts.topics import EVENTS
+from shared.contracts.topics import EVENTS, SCORER_GROUP
 from shared.contracts.topology import Standing, Topology, agreed_topics
 from shared.kafka import create_topics, producer, read_to_end
 from tests.support.scoring import KEY, Written
@@ -37,7 +38,10 @@ class Told:
 
 
 async def fresh_topics(bootstrap: str, *, partitions: int) -> Topology:
-    """Create every topic anew, empty, with so many partitions of the log; nothing of another generation stays."""
+    """Create every topic anew, empty, with so many partitions of the log; nothing of another generation stays.
+
+    Returns once the scorers of a test before have left their group: its assignment is of topics that are gone.
+    """
     first = Topology(generation=1, partitions=partitions)
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
@@ -48,7 +52,15 @@ async def fresh_topics(bootstrap: str, *, partitions: int) -> Topology:
     async def gone() -> bool:
         return not await ours()
 
+    async def nobody_scores() -> bool:
+        try:
+            answers = await admin.describe_consumer_groups([SCORER_GROUP])
+        except KafkaError:  # the broker has just started
+            return False
+        return not any(members for answer in answers for *_, members, _authorized in answer.groups)
+
     try:
+        await soon(nobody_scores)
         await admin.delete_topics(await ours())
         await soon(gone)
     finally:

@@ -1,4 +1,4 @@
-"""Count events an account with Faust as it comes: an agent, a table with its changelog, at-least-once.
+"""Count events an account and five seconds with Faust as it comes: an agent, a table, its changelog, at-least-once.
 
 The negative control. It is what Faust's own guide shows, with the session of our scorer and a try around the parser.
 """
@@ -12,6 +12,7 @@ import faust
 
 NAME: Final = "plain-scorer"
 TABLE: Final = "counts"
+WINDOW_S: Final = 5
 CHANGELOG: Final = f"{NAME}-{TABLE}-changelog"
 
 app = faust.App(
@@ -31,12 +32,12 @@ counts = app.Table(TABLE, default=int, partitions=12)
 @app.agent(events)
 async def count(stream: "faust.StreamT[bytes]") -> None:
     """Count what can be read."""
-    async for raw in stream:
+    async for event in stream.events():
         try:
-            account = json.loads(raw)["subject"]
+            account = json.loads(event.value)["subject"]
         except (ValueError, KeyError):
             continue
-        counts[account] += 1
+        counts[f"{account} {int(event.message.timestamp) // WINDOW_S}"] += 1
 
 
 if __name__ == "__main__":

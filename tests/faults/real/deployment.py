@@ -8,10 +8,12 @@ import asyncio
 import os
 import shutil
 import signal
+import socket
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -149,9 +151,9 @@ class Deployment:
         return [name for name, service in self.services.items() if name.startswith(kind) and service.wanted]
 
     async def _servers(self) -> None:
-        self.ports["slack"] = free_port()
-        self.redis = LocalRedis(self.folder / "redis", free_port())
-        targets = {"redis": self.redis.port, "slack": self.ports["slack"], **{kind: free_port() for kind in KINDS}}
+        targets = dict(zip(("redis", "slack", *KINDS), free_ports(2 + len(KINDS)), strict=True))
+        self.ports["slack"] = targets["slack"]
+        self.redis = LocalRedis(self.folder / "redis", targets["redis"])
         for name, target in targets.items():
             self.links[name] = Link(name, target=target)
             await self.links[name].start()
@@ -202,6 +204,15 @@ def configure(folder: Path) -> None:
     routes = yaml.safe_load((folder / "routes.yaml").read_text("utf-8"))
     routes["receivers"]["owner"] = {"slack": ["owner"]}
     (folder / "routes.yaml").write_text(yaml.safe_dump(routes), "utf-8")
+
+
+def free_ports(count: int) -> Sequence[int]:
+    """Return ports that nobody listens on now, each another."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind((HOST, 0))
+        return [int(one.getsockname()[1]) for one in sockets]
 
 
 def fetched(url: str) -> str | None:

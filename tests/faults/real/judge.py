@@ -25,8 +25,13 @@ from shared.kafka import read_to_end
 STAGE: Final = b"scorer"
 ASK_S: Final = 2.0
 
-Snapshot = Mapping[str, bytes]
-"""What Redis held of each account, as its bytes."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What Redis held of each account, as its bytes, and the log ends it must have been up to."""
+
+    held: Mapping[str, bytes]
+    ends: Mapping[int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +57,8 @@ class Judged:
     """Offsets that should be in the dead-letter topic and are not, or the other way round."""
 
 
-async def snapshot(redis_url: str) -> Snapshot:
-    """Return what Redis holds now."""
+async def snapshot(redis_url: str) -> Mapping[str, bytes]:
+    """Return what Redis holds now of each account, as its bytes."""
     client = Redis.from_url(redis_url)
     try:
         keys = [key async for key in client.scan_iter(match="churn:health:*", count=1000)]
@@ -85,10 +90,9 @@ async def _judge(kafka: str, number: int, *, partitions: int, snapshots: Sequenc
     live = await _published(kafka, number)
     differences: list[Difference] = []
     behind = 0
-    for held in snapshots:
-        found, late = _against(result, held, live, partition=number)
-        differences += found
-        behind = late  # of the last one: before it the log went on
+    for taken in snapshots:
+        differences += _against(result, taken.held, live, partition=number)
+        behind += _behind(result, taken, partition=number)
     dead = {record.offset for record, fate in zip(records, result.fates, strict=True) if fate not in _ALIVE}
     buried = await _buried(kafka, number)
     return Judged(
@@ -110,7 +114,22 @@ async def _judge(kafka: str, number: int, *, partitions: int, snapshots: Sequenc
     )
 
 
-def _against(result: oracle.Result, held: Snapshot, live: Live, *, partition: int) -> tuple[list[Difference], int]:
+def _behind(result: oracle.Result, taken: Snapshot, *, partition: int) -> int:
+    """Count the accounts whose last health before the log end of that moment was not in Redis."""
+    wanted = {
+        account: health.offset
+        for evaluation in result.evaluations
+        if evaluation.offset < taken.ends[partition]
+        for account, health in evaluation.healths.items()
+    }
+    return sum(_offset(taken.held.get(account)) < offset for account, offset in wanted.items())
+
+
+def _offset(raw: bytes | None) -> int:
+    return -1 if raw is None else msgspec.json.decode(raw, type=AccountHealth).offset
+
+
+def _against(result: oracle.Result, held: Mapping[str, bytes], live: Live, *, partition: int) -> list[Difference]:
     """Compare what was published and what Redis held, field by field and then byte by byte."""
     healths = {name: msgspec.json.decode(raw, type=AccountHealth) for name, raw in held.items()}
     mine = {name: health for name, health in healths.items() if health.partition == partition}
@@ -127,7 +146,7 @@ def _against(result: oracle.Result, held: Snapshot, live: Live, *, partition: in
         for account, health in latest.items()
         if account in mine and held[account] != msgspec.json.encode(health)
     ]
-    return found, sum(health.offset > upto for health in result.healths.values())
+    return found
 
 
 async def _published(kafka: str, number: int) -> Live:

@@ -29,7 +29,8 @@ from tests.faults.real.traffic import Traffic
 RECOVERED_WITHIN_S: Final = 120.0
 BEHIND_S: Final = 16.0
 """A checkpoint waits five seconds for Redis, then its cycle, and one more, take some seconds each."""
-QUIET_S: Final = 3.0
+QUIET_S: Final = 6.0
+"""Longer than until a scorer looks whether Redis has everything."""
 QUIET_WITHIN_S: Final = 180.0
 COUNTED_WITHIN_S: Final = 20.0
 """A scorer counts its fates once a second."""
@@ -111,7 +112,7 @@ class Run:
                 await self._inject(faults, injection)
             self._heal()
             await faults.let_redis_take_nothing()
-            await asyncio.sleep(QUIET_S)
+            await asyncio.sleep(3.0)
         finally:
             traffic.stop()
         async with asyncio.timeout(TRAFFIC_ENDS_WITHIN_S):
@@ -188,14 +189,17 @@ class Run:
 
     async def _quiet_twice(self) -> Sequence[Snapshot]:
         """Return what Redis holds when all is quiet, and what the checkpoint alone brings back into an empty one."""
-        await self._until_quiet()
-        first = await snapshot(self.deployment.redis.url)
+        first = await self._quiet()
         await self._count_fates()
         self._kill_scorers()
         await asyncio.to_thread(self.deployment.redis.kill)
         await asyncio.to_thread(self.deployment.redis.start)
+        return first, await self._quiet()
+
+    async def _quiet(self) -> Snapshot:
         await self._until_quiet()
-        return first, await snapshot(self.deployment.redis.url)
+        ends = (await self.progress.ends())[EVENTS]
+        return Snapshot(held=await snapshot(self.deployment.redis.url), ends=ends)
 
     async def _until_quiet(self) -> None:
         """Return when nothing is unread, unwritten or untold, and nothing new came for a while."""

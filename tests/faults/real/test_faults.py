@@ -11,7 +11,7 @@ import pytest
 
 from deploy.local.server import ROOT
 
-FAULTS = 4
+FAULTS = 2
 """Fewest faults that make a run worth something, on a machine that is busy with other tests; idle, it is seven."""
 
 

@@ -98,6 +98,12 @@ def overlapping() -> Iterator[Case]:
     yield case_of("two partitions, overlapping", logs.both(), PACES["overlapping"], partitions=(0, 1))
 
 
+def many_cycles() -> Iterator[Case]:
+    """Yield the case in which a stale process closes cycle after cycle."""
+    log = dict(logs.named())["failed and paid"]
+    yield case_of("failed and paid, many cycles", log, PACES["many cycles"])
+
+
 def drawn(seed: int) -> Case:
     """Return a random case."""
     rng = random.Random(seed)

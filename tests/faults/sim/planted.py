@@ -10,6 +10,7 @@ from functools import partial
 
 from services.scorer import checkpoint
 from services.scorer import loop as loop_module
+from services.scorer.checkpoint import Cycles
 from services.scorer.loop import Loop
 from services.scorer.outputs import KafkaOutputs
 from tests.faults.sim import cases
@@ -34,6 +35,7 @@ from tests.faults.sim.bugs import (
     drop_dead,
     last_cycle_written,
     mark_anyway,
+    nobody_ahead,
     plain_set,
     send_and_hope,
     send_once,
@@ -66,6 +68,9 @@ PLANTED: Mapping[str, Bug] = {
         core=LastWritten, put=[(checkpoint, "first_of_last_cycle", last_cycle_written)], families=("zombies",)
     ),
     "a stale chunk wins": Bug(core=StaleChunk, families=("zombies",)),
+    "a stale process deletes the owner's cycle": Bug(
+        put=[(Cycles, "_is_ahead", nobody_ahead)], families=("zombies",), cases=cases.many_cycles
+    ),
     "duplicates by last offset": Bug(core=LastOffset),
     "a fenced event does not enter its id again": Bug(core=NotReentered),
     "ids not restored": Bug(core=WithoutIds),

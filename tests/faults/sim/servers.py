@@ -12,7 +12,7 @@ from lab.oracle_records import Record
 from services.scorer.checkpoint import Records
 from services.scorer.core.known import KnownAt
 from shared.contracts.context import Crash, Quarantine
-from shared.contracts.topics import DEAD_LETTERS, EVENTS
+from shared.contracts.topics import ACTIVITY, DEAD_LETTERS, EVENTS
 from shared.contracts.topology import Topology
 from shared.dead_letters import source_of
 from shared.health_store import HealthRow, Written
@@ -69,6 +69,8 @@ class Events:
 
 class ActivityTopic:
     """The checkpoint's topic."""
+
+    topic = ACTIVITY
 
     def __init__(self, process: "Process") -> None:
         self._process = process

@@ -10,6 +10,7 @@ from services.scorer.core.cycles import checkpoint_of
 from services.scorer.core.decode import hashes_of
 from services.scorer.core.step import Partition
 from services.scorer.cores import Columnar
+from shared.contracts.topics import ACTIVITY
 from tests.support.fake_core import as_any
 
 CORE = Columnar(partitions=1, seed=7)
@@ -17,6 +18,8 @@ CORE = Columnar(partitions=1, seed=7)
 
 class Log:
     """A checkpoint topic in memory."""
+
+    topic = ACTIVITY
 
     def __init__(self) -> None:
         self.records: dict[int, bytes] = {}
@@ -191,6 +194,25 @@ def test_a_restored_state_replays_until_it_has_come_to_where_its_accounts_are() 
     assert restored.is_replaying
     restored.position = state.position
     assert not restored.is_replaying
+
+
+async def test_a_stale_writer_does_not_delete_the_cycle_of_the_owner() -> None:
+    # |- owner, base 20 -|- stale, base 10 -|- stale, base 11 -|    the last would delete all before the one before it
+    log, stale, owner = Log(), partition_with(3), partition_with(3)
+    mine = cycles(log, stale)
+    owner.position = 20
+    await cycles(log, owner)._cycle()
+    for _ in range(3):
+        await mine._cycle()
+        stale.position += 1
+    contents = checkpoint_of(list(log.records.items()))
+    assert contents is not None
+    assert contents.marker.base == 20
+
+    stale.position = 30  # it is the owner again: nothing is kept for ever
+    for _ in range(2):
+        await mine._cycle()
+    assert log.kinds().count("marker") == 2
 
 
 async def test_the_budget_spreads_bytes_over_time() -> None:
