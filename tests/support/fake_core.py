@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from services.scorer.core import chunks
+from services.scorer.core import pack
 from services.scorer.core.batch import Batch
 from services.scorer.core.decode import Reason
 from services.scorer.core.fates import Dead
@@ -24,7 +24,7 @@ class FakeCore:
     def empty(self, partition: int) -> Partition:
         return self._columnar.empty(partition)
 
-    def begin(self, state: Partition, *, writer: str) -> chunks.Cycle:
+    def begin(self, state: Partition, *, writer: str) -> pack.Cycle:
         return self._columnar.begin(state, writer=writer)
 
     def last_healths(self, _state: Partition) -> Iterator[list[HealthRow]]:
