@@ -30,7 +30,7 @@ from deploy.local.server import HOST, free_port
 from services.scorer.app import seed_of
 from services.scorer.config import load_bundle
 from services.scorer.core import pack
-from services.scorer.core.step import Partition
+from services.scorer.core.partition import Partition
 from shared import clock
 from shared.contracts.context import ContextKind
 from shared.contracts.events import wire_time

@@ -12,9 +12,10 @@ from typing import Protocol, TypeVar
 from services.scorer.core import chunks, pack, step
 from services.scorer.core.batch import Batch
 from services.scorer.core.known import KnownAt
+from services.scorer.core.partition import Partition
 from services.scorer.core.publish import HealthRow
 from services.scorer.core.restore import restore
-from services.scorer.core.step import Outputs, Partition
+from services.scorer.core.step import Outputs
 
 
 class State(Protocol):

@@ -10,8 +10,9 @@ import pytest
 from lab import oracle
 from lab.oracle_records import Record
 from services.scorer.core import chunks, pack
+from services.scorer.core.partition import Partition
 from services.scorer.core.restore import restore
-from services.scorer.core.step import Partition, step
+from services.scorer.core.step import step
 from shared.contracts.context import Guard, Import
 from tests.support.log import Configurations, Log, batches, by_columns, outcome_of
 

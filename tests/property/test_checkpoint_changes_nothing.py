@@ -7,8 +7,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from services.scorer.core import chunks, pack
+from services.scorer.core.partition import Partition
 from services.scorer.core.restore import restore
-from services.scorer.core.step import Partition, step
+from services.scorer.core.step import step
 from shared.contracts.events import tick_record
 from tests.support.histories import erased_lives, imported_lives, junk_logs, lives
 from tests.support.log import SEED, Configurations, Log, batches, by_columns, outcome_of

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from lab import oracle
 from lab.oracle_snapshot import begin_at, standing_of
 from services.scorer.core import chunks, pack
-from services.scorer.core.step import Partition, step
+from services.scorer.core.partition import Partition
+from services.scorer.core.step import step
 from shared.contracts.context import Guard, GuardState
 from shared.contracts.events import source_of
 from shared.contracts.health import AccountHealth

@@ -6,9 +6,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from services.scorer.core import pack
+from services.scorer.core.partition import Partition
 from services.scorer.core.regroup import SEEDS
 from services.scorer.core.restore import restore
-from services.scorer.core.step import Partition, last_healths
+from services.scorer.core.step import last_healths
 from shared.contracts.health import AccountHealth
 from shared.contracts.partition import partition_of
 from tests.support.generations import SEEDS_AT, follow, generation, moved, rest

@@ -9,8 +9,9 @@ from services.scorer.core import pack
 from services.scorer.core.batch import Batch
 from services.scorer.core.decode import Reason
 from services.scorer.core.fates import Dead
+from services.scorer.core.partition import Partition
 from services.scorer.core.publish import HealthRow, Record
-from services.scorer.core.step import Judged, Outputs, Partition
+from services.scorer.core.step import Judged, Outputs
 from services.scorer.cores import Columnar
 
 

@@ -8,8 +8,8 @@ import numpy as np
 from services.scorer.core.activity import Activity
 from services.scorer.core.chunks import SCHEMA_WRITTEN, Chunk, Ids, Marker, records_of, seal
 from services.scorer.core.days import NO_DAY
+from services.scorer.core.partition import Partition
 from services.scorer.core.seen import Segment
-from services.scorer.core.step import Partition
 from services.scorer.core.table import NONE, Columns, Ints
 
 ACCOUNTS_A_CHUNK: Final = 512

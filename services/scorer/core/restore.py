@@ -10,9 +10,9 @@ from services.scorer.core.activity import FIRST_FEATURE, Activity, pairs_of
 from services.scorer.core.bundle import CompiledBundle, compile_bundle
 from services.scorer.core.chunks import REMEDY, CheckpointError, Chunk, Contents, Marker, UnfitError, contents_of
 from services.scorer.core.imports import NO_JOB
+from services.scorer.core.partition import Partition
 from services.scorer.core.rules import Episodes
 from services.scorer.core.seen import Segment
-from services.scorer.core.step import Partition
 from services.scorer.core.table import Columns, HashTable, Ints
 from shared.contracts.topology import remedy
 

@@ -7,7 +7,7 @@ from lab.rebuild import Found, Way, way_of
 from lab.snapshots import oldest
 from services.scorer.core import chunks, pack
 from services.scorer.core.cycles import Snapshot, checkpoint_of, snapshots_of
-from services.scorer.core.step import Partition
+from services.scorer.core.partition import Partition
 
 
 @pytest.mark.parametrize(

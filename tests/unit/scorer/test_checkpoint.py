@@ -8,8 +8,8 @@ from services.scorer.checkpoint import NO_CYCLE, Budget, Cycles, Loaded, Records
 from services.scorer.core import chunks, pack
 from services.scorer.core.cycles import checkpoint_of
 from services.scorer.core.decode import hashes_of
+from services.scorer.core.partition import Partition
 from services.scorer.core.restore import restore
-from services.scorer.core.step import Partition
 from services.scorer.cores import Columnar
 from tests.support.fake_core import as_any
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from services.scorer.checkpoint import Cycles, Loaded
 from services.scorer.core import chunks
 from services.scorer.core.cycles import snapshots_of
+from services.scorer.core.partition import Partition
 from services.scorer.core.restore import restore
-from services.scorer.core.step import Partition
 from services.scorer.snapshots import PERIOD, Snapshots
 from tests.support.fake_core import as_any
 from tests.unit.scorer.test_checkpoint import CORE, Log, at_once, partition_with

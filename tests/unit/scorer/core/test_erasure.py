@@ -4,8 +4,9 @@ import msgspec
 import pytest
 
 from services.scorer.core import pack
+from services.scorer.core.partition import Partition
 from services.scorer.core.restore import restore
-from services.scorer.core.step import Partition, last_healths, step
+from services.scorer.core.step import last_healths, step
 from shared.contracts.context import Guard, GuardState
 from shared.contracts.events import source_of
 from shared.contracts.health import AccountHealth, Attributes, Band
