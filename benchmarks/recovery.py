@@ -29,8 +29,8 @@ from deploy.local.redis import LocalRedis
 from deploy.local.server import HOST, free_port
 from services.scorer.app import seed_of
 from services.scorer.config import load_bundle
-from services.scorer.core import chunks
-from services.scorer.core.step import Partition
+from services.scorer.core import pack
+from services.scorer.core.partition import Partition
 from shared import clock
 from shared.contracts.context import ContextKind
 from shared.contracts.events import wire_time
@@ -113,7 +113,7 @@ class Run:
                 ticked(state, at=now - DAY // 24)
                 state.position = 0  # the log is empty; an account's chunk contains nothing of it
                 for cycle in range(2):
-                    size += await _write_cycle(client, chunks.begin(state, writer=str(cycle)), state)
+                    size += await _write_cycle(client, pack.begin(state, writer=str(cycle)), state)
         async with Redis.from_url(self._redis) as redis:
             store, topology = HealthStore(redis), Topology(generation=1, partitions=PARTITIONS)
             for partition in range(PARTITIONS):
@@ -189,7 +189,7 @@ class Run:
             return None
 
 
-async def _write_cycle(client: AIOKafkaProducer, cycle: chunks.Cycle, state: Partition) -> int:
+async def _write_cycle(client: AIOKafkaProducer, cycle: pack.Cycle, state: Partition) -> int:
     size, first = 0, None
     while (records := cycle.next(state)) is not None:
         for record in records:

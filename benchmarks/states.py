@@ -12,7 +12,8 @@ from services.scorer.core.batch import Batch
 from services.scorer.core.bundle import compile_bundle
 from services.scorer.core.decode import Code, hashes_of
 from services.scorer.core.known import Known
-from services.scorer.core.step import Outputs, Partition, step
+from services.scorer.core.partition import Partition
+from services.scorer.core.step import Outputs, step
 from shared.contracts.events import tick_record
 from shared.contracts.partition import partition_of
 from shared.contracts.topics import EVENTS, PARTITIONS

@@ -14,7 +14,8 @@ from lab.lines import batch_of_lines
 from services.scorer.core.bundle import FEATURES, CompiledBundle, bundle_of, compile_bundle
 from services.scorer.core.features import MISSING, features_at
 from services.scorer.core.known import Known
-from services.scorer.core.step import Partition, step
+from services.scorer.core.partition import Partition
+from services.scorer.core.step import step
 from shared.contracts.events import parse_time
 
 DAY = 86_400_000

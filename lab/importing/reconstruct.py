@@ -11,8 +11,9 @@ from lab.importing.mapping import Row
 from lab.lines import batch_of_lines
 from services.scorer.core.bundle import CompiledBundle
 from services.scorer.core.known import Known
+from services.scorer.core.partition import Partition
 from services.scorer.core.publish import HealthRow
-from services.scorer.core.step import Outputs, Partition, step
+from services.scorer.core.step import Outputs, step
 from shared.contracts.events import Kind, source_of, tick_record, type_of, wire_time
 from shared.contracts.health import Band
 from shared.contracts.risk import Transition

@@ -19,7 +19,7 @@ from services.scorer.checkpoint import Activity
 from services.scorer.context import Context
 from services.scorer.core.batch import Batch
 from services.scorer.core.open_list import open_list
-from services.scorer.core.step import Partition
+from services.scorer.core.partition import Partition
 from services.scorer.cores import Columnar
 from services.scorer.eventlog import EventLog
 from services.scorer.feed import QUEUED_BATCHES, BatchApp, BatchSchema, Owner, check_faust

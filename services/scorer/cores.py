@@ -9,11 +9,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from services.scorer.core import chunks, step
+from services.scorer.core import chunks, pack, step
 from services.scorer.core.batch import Batch
 from services.scorer.core.known import KnownAt
+from services.scorer.core.partition import Partition
 from services.scorer.core.publish import HealthRow
-from services.scorer.core.step import Outputs, Partition
+from services.scorer.core.restore import restore
+from services.scorer.core.step import Outputs
 
 
 class State(Protocol):
@@ -103,11 +105,11 @@ class Columnar:
     def last_healths(self, state: Partition) -> Iterator[list[HealthRow]]:
         return step.last_healths(state)
 
-    def begin(self, state: Partition, *, writer: str) -> chunks.Cycle:
-        return chunks.begin(state, writer=writer)
+    def begin(self, state: Partition, *, writer: str) -> pack.Cycle:
+        return pack.begin(state, writer=writer)
 
     def marker_of(self, record: bytes) -> chunks.Marker | None:
         return chunks.read_marker(record) if chunks.kind_of(record) == "marker" else None
 
     def restore(self, records: Iterable[bytes], *, partition: int) -> Partition | None:
-        return chunks.restore(records, partition=partition, partitions=self.partitions, seed=self.seed)
+        return restore(records, partition=partition, partitions=self.partitions, seed=self.seed)

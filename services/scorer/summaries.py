@@ -9,7 +9,7 @@ import numpy as np
 import structlog
 
 from services.scorer.core.known import KnownAt
-from services.scorer.core.step import Partition
+from services.scorer.core.partition import Partition
 from services.scorer.core.summary import Tally, day_to_summarize, named_segments, segments_of
 from shared.contracts.context import Summary
 

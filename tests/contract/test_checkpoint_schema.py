@@ -9,8 +9,10 @@ import pytest
 
 from lab import oracle
 from lab.oracle_records import Record
-from services.scorer.core import chunks
-from services.scorer.core.step import Partition, step
+from services.scorer.core import chunks, pack
+from services.scorer.core.partition import Partition
+from services.scorer.core.restore import restore
+from services.scorer.core.step import step
 from shared.contracts.context import Guard, Import
 from tests.support.log import Configurations, Log, batches, by_columns, outcome_of
 
@@ -56,7 +58,7 @@ def golden() -> tuple[Log, Sequence[bytes], int]:
 
 def test_a_state_of_the_version_before_goes_on_as_one_uninterrupted_run() -> None:
     log, records, seed = golden()
-    state = chunks.restore(records, partition=0, partitions=1, seed=seed)
+    state = restore(records, partition=0, partitions=1, seed=seed)
     assert state is not None
     assert state.seen.segments
     base = state.position
@@ -74,7 +76,7 @@ def test_the_version_before_reads_what_we_write() -> None:
     state = Partition.empty(partition=0, partitions=1, seed=seed)
     for batch in batches(log.records, 0):
         step(state, batch, known_at=Configurations(log.contexts))
-    cycle = chunks.begin(state)
+    cycle = pack.begin(state)
     while cycle.next(state) is not None:
         pass
     marker = msgspec.msgpack.decode(cycle.marker(first_record=0)[5:], type=MarkerBefore)
@@ -86,14 +88,14 @@ def test_the_version_before_reads_what_we_write() -> None:
 
 def test_a_schema_we_cannot_read_is_refused_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     state = Partition.empty(partition=0, partitions=1, seed=7)
-    monkeypatch.setattr(chunks, "SCHEMA_WRITTEN", 99)
-    marker = chunks.begin(state).marker(first_record=0)
+    monkeypatch.setattr(pack, "SCHEMA_WRITTEN", 99)
+    marker = pack.begin(state).marker(first_record=0)
     with pytest.raises(chunks.CheckpointError, match=r"schema 99.* run the newer version"):
         chunks.read_marker(marker)
 
 
 def test_fields_of_a_newer_version_are_passed_over() -> None:
     state = Partition.empty(partition=0, partitions=1, seed=7)
-    body = msgspec.msgpack.decode(chunks.begin(state).marker(first_record=0)[5:])
+    body = msgspec.msgpack.decode(pack.begin(state).marker(first_record=0)[5:])
     newer = chunks._sealed(b"M", msgspec.msgpack.encode(body | {"of_a_newer_version": [1, 2]}))
     assert chunks.read_marker(newer).base == 0

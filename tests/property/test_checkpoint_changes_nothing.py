@@ -6,8 +6,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from services.scorer.core import chunks
-from services.scorer.core.step import Partition, step
+from services.scorer.core import chunks, pack
+from services.scorer.core.partition import Partition
+from services.scorer.core.restore import restore
+from services.scorer.core.step import step
 from shared.contracts.events import tick_record
 from tests.support.histories import erased_lives, imported_lives, junk_logs, lives
 from tests.support.log import SEED, Configurations, Log, batches, by_columns, outcome_of
@@ -17,8 +19,8 @@ from tests.support.log import SEED, Configurations, Log, batches, by_columns, ou
 def _small_chunks() -> object:
     """Spread even small states over many chunks."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(chunks, "ACCOUNTS_A_CHUNK", 1)
-        patch.setattr(chunks, "IDS_A_CHUNK", 3)
+        patch.setattr(pack, "ACCOUNTS_A_CHUNK", 1)
+        patch.setattr(pack, "IDS_A_CHUNK", 3)
         patch.setattr(chunks, "MOST_BYTES", 700)
         yield
 
@@ -39,7 +41,7 @@ def test_a_restart_from_a_checkpoint_changes_nothing(log: Log, seed: int) -> Non
     whole = by_columns(log.records, log.contexts, cuts=cuts)
     records, crash = checkpoint(log, cuts, rng=rng)
 
-    restored = chunks.restore(records, partition=0, partitions=1, seed=SEED)
+    restored = restore(records, partition=0, partitions=1, seed=SEED)
     assert restored is not None
     again = batches(log.records, 0, cuts=rng.sample(range(len(log.records)), min(len(log.records), 5)))
     outcome = outcome_of(
@@ -72,7 +74,7 @@ def checkpoint(log: Log, cuts: list[int], *, rng: random.Random) -> tuple[list[b
     todo = batches(log.records, 0, cuts=cuts)
     for _ in range(rng.randrange(len(cuts))):
         step(state, next(todo), known_at=Configurations(log.contexts))
-    cycle = chunks.begin(state)
+    cycle = pack.begin(state)
     while (chunk := cycle.next(state)) is not None:
         records += chunk
         batch = next(todo, None) if rng.random() < 0.5 else None

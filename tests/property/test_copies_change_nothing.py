@@ -5,7 +5,8 @@ import copy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.scorer.core.step import Partition, step
+from services.scorer.core.partition import Partition
+from services.scorer.core.step import step
 from tests.property.test_columns_equal_oracle import CUTS, LOGS, assert_equal
 from tests.support.histories import imported_lives, junk_logs, lives
 from tests.support.log import SEED, Configurations, Log, batches, by_oracle, outcome_of

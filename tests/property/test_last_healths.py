@@ -4,8 +4,9 @@ import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from services.scorer.core.partition import Partition
 from services.scorer.core.publish import HealthRow
-from services.scorer.core.step import Partition, last_healths, step
+from services.scorer.core.step import last_healths, step
 from shared.contracts.health import AccountHealth
 from tests.support.histories import erased_lives, imported_lives, junk_logs, lives
 from tests.support.log import SEED, Configurations, Log, batches

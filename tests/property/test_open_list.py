@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from services.scorer.core import open_list as open_list_module
 from services.scorer.core.open_list import open_list
-from services.scorer.core.step import Judged, Partition, step
+from services.scorer.core.partition import Partition
+from services.scorer.core.step import Judged, step
 from shared.contracts.risk import ENDS, OpenEpisodes, Transition, read_risk
 from tests.support.histories import imported_lives, lives
 from tests.support.log import SEED, Configurations, Log, batches, by_oracle

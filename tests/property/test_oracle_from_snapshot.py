@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from lab import oracle
 from lab.oracle_snapshot import begin_at, standing_of
-from services.scorer.core import chunks
-from services.scorer.core.step import Partition, step
+from services.scorer.core import chunks, pack
+from services.scorer.core.partition import Partition
+from services.scorer.core.step import step
 from shared.contracts.context import Guard, GuardState
 from shared.contracts.events import source_of
 from shared.contracts.health import AccountHealth
@@ -33,8 +34,8 @@ LOGS = settings(
 def _small_chunks() -> object:
     """Spread even small states over many chunks, each under its own `upto`."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(chunks, "ACCOUNTS_A_CHUNK", 1)
-        patch.setattr(chunks, "IDS_A_CHUNK", 3)
+        patch.setattr(pack, "ACCOUNTS_A_CHUNK", 1)
+        patch.setattr(pack, "IDS_A_CHUNK", 3)
         patch.setattr(chunks, "MOST_BYTES", 700)
         yield
 
@@ -107,7 +108,7 @@ def assert_same_after(log: Log, *, base: int) -> oracle.Result:
     known_at = Configurations(log.contexts)
     for batch in batches(log.records[:base], 0):
         step(state, batch, known_at=known_at)
-    cycle, records = chunks.begin(state), list[bytes]()
+    cycle, records = pack.begin(state), list[bytes]()
     while (chunk := cycle.next(state)) is not None:
         records += chunk
     contents = chunks.contents_of([*records, cycle.marker(first_record=0)])

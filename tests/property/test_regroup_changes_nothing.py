@@ -5,9 +5,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from services.scorer.core import chunks
+from services.scorer.core import pack
+from services.scorer.core.partition import Partition
 from services.scorer.core.regroup import SEEDS
-from services.scorer.core.step import Partition, last_healths
+from services.scorer.core.restore import restore
+from services.scorer.core.step import last_healths
 from shared.contracts.health import AccountHealth
 from shared.contracts.partition import partition_of
 from tests.support.generations import SEEDS_AT, follow, generation, moved, rest
@@ -18,7 +20,7 @@ from tests.support.log import SEED, Log, by_oracle, outcome_of
 @pytest.fixture(scope="module", autouse=True)
 def _small_chunks() -> object:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(chunks, "ACCOUNTS_A_CHUNK", 2)
+        patch.setattr(pack, "ACCOUNTS_A_CHUNK", 2)
         yield
 
 
@@ -73,11 +75,11 @@ def shown(state: Partition) -> dict[str, AccountHealth]:
 
 
 def through_a_checkpoint(state: Partition) -> Partition:
-    cycle, records = chunks.begin(state), []
+    cycle, records = pack.begin(state), []
     while (chunk := cycle.next(state)) is not None:
         records += chunk
     records.append(cycle.marker(first_record=0))
-    restored = chunks.restore(records, partition=state.partition, partitions=state.partitions, seed=SEED)
+    restored = restore(records, partition=state.partition, partitions=state.partitions, seed=SEED)
     assert restored is not None
     assert (restored.generation, restored.position) == (2, SEEDS_AT + SEEDS)
     return restored

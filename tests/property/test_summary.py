@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from lab.oracle_features import History, features_of
 from services.scorer import summaries as summaries_module
 from services.scorer.core import summary as summary_module
-from services.scorer.core.step import Partition, step
+from services.scorer.core.partition import Partition
+from services.scorer.core.step import step
 from services.scorer.core.summary import bins_of, day_to_summarize, least_of, median_of
 from services.scorer.core.table import Ints
 from services.scorer.summaries import summarize

@@ -5,12 +5,13 @@ from typing import Any, cast
 
 import numpy as np
 
-from services.scorer.core import chunks
+from services.scorer.core import pack
 from services.scorer.core.batch import Batch
 from services.scorer.core.decode import Reason
 from services.scorer.core.fates import Dead
+from services.scorer.core.partition import Partition
 from services.scorer.core.publish import HealthRow, Record
-from services.scorer.core.step import Judged, Outputs, Partition
+from services.scorer.core.step import Judged, Outputs
 from services.scorer.cores import Columnar
 
 
@@ -24,7 +25,7 @@ class FakeCore:
     def empty(self, partition: int) -> Partition:
         return self._columnar.empty(partition)
 
-    def begin(self, state: Partition, *, writer: str) -> chunks.Cycle:
+    def begin(self, state: Partition, *, writer: str) -> pack.Cycle:
         return self._columnar.begin(state, writer=writer)
 
     def last_healths(self, _state: Partition) -> Iterator[list[HealthRow]]:

@@ -5,8 +5,9 @@ from dataclasses import replace
 from lab import oracle
 from lab.oracle_records import Record
 from services.scorer.core.batch import Batch
+from services.scorer.core.partition import Partition
 from services.scorer.core.regroup import SEEDS, homes_in, regroup, sources_of
-from services.scorer.core.step import Outputs, Partition, step
+from services.scorer.core.step import Outputs, step
 from tests.support.log import SEED, Configurations, Log, batches
 
 Steps = list[tuple[Batch, Outputs]]

@@ -13,7 +13,8 @@ from lab.oracle_records import Record
 from services.scorer.core.batch import Batch
 from services.scorer.core.bundle import CompiledBundle, compile_bundle
 from services.scorer.core.known import Known
-from services.scorer.core.step import Outputs, Partition, step
+from services.scorer.core.partition import Partition
+from services.scorer.core.step import Outputs, step
 from shared.contracts.context import Guard, Import, Quarantine
 from shared.contracts.events import source_of, tick_record, type_of, wire_time
 from shared.contracts.health import AccountHealth

@@ -13,7 +13,8 @@ from lab.oracle import Bundle
 from services.alerts.core.alert import Position, fold
 from services.alerts.core.delivery import delivered, owes, owes_reply, plan, replied, with_delivery
 from services.alerts.core.routing import Routes, decide
-from services.scorer.core.step import Partition, step
+from services.scorer.core.partition import Partition
+from services.scorer.core.step import step
 from shared.contracts.alerts import Alert, AlertState, Delivery
 from shared.contracts.health import AccountHealth
 from shared.contracts.risk import Transition

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import msgspec
 import numpy as np
 
+from services.scorer.core.partition import Partition
 from services.scorer.core.publish import Record
-from services.scorer.core.step import Judged, Partition
+from services.scorer.core.step import Judged
 from services.scorer.core.table import NONE
 from shared.contracts.risk import MOST_EPISODES, OpenEpisodes, episode_id
 

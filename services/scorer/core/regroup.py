@@ -16,12 +16,13 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from services.scorer.core import chunks
+from services.scorer.core import pack
 from services.scorer.core.activity import rekeyed
 from services.scorer.core.fates import Fate
+from services.scorer.core.partition import Partition
+from services.scorer.core.restore import unpack
 from services.scorer.core.rules import Episodes
 from services.scorer.core.seen import KEPT_HOURS, MOST_IDS, SEGMENT_IDS, Seen, Segment
-from services.scorer.core.step import Partition
 from services.scorer.core.table import Hashes, Ints
 from shared.contracts.partition import partition_of
 
@@ -53,8 +54,8 @@ def regroup(olds: Sequence[tuple[Partition, Ints]], *, new: Partition, seeds: in
     _take_over(states, new=new, seeds=seeds)
     for state, homes in olds:
         rows = np.flatnonzero(homes == new.partition)
-        for start in range(0, len(rows), chunks.ACCOUNTS_A_CHUNK):
-            _move(state, rows[start : start + chunks.ACCOUNTS_A_CHUNK], new=new)
+        for start in range(0, len(rows), pack.ACCOUNTS_A_CHUNK):
+            _move(state, rows[start : start + pack.ACCOUNTS_A_CHUNK], new=new)
     columns, count = new.activity.accounts, new.accounts
     judged = columns["evaluated_offset"][:count] >= 0
     columns["evaluated_offset"][:count][judged] = new.position - 1
@@ -116,7 +117,7 @@ def _remembered(seen: Seen) -> tuple[Hashes, Ints]:
 
 def _move(old: Partition, rows: Ints, *, new: Partition) -> None:
     """Append accounts of one state to another."""
-    chunk = chunks.packed(old, rows)
+    chunk = pack.packed(old, rows)
     first = new.accounts
     numbers = {row: first + place for place, row in enumerate(rows.tolist())}
     users = np.frombuffer(chunk.users["hash"], np.uint64)
@@ -133,7 +134,7 @@ def _move(old: Partition, rows: Ints, *, new: Partition) -> None:
         erased={numbers[row]: (*entry[:-1], new.position - 1) for row, entry in chunk.erased.items()},
         erased_users={numbers[row]: users for row, users in chunk.erased_users.items()},
     )
-    chunks.unpack(moved, new)
+    unpack(moved, new)
 
 
 def _renumbered(columns: dict[str, bytes], rows: Ints, *, first: int) -> dict[str, bytes]:

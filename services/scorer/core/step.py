@@ -8,19 +8,18 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from services.scorer.core.activity import Activity
 from services.scorer.core.apply import apply
 from services.scorer.core.batch import Batch
 from services.scorer.core.bundle import CompiledBundle
 from services.scorer.core.days import DAY, HOUR
 from services.scorer.core.decode import Code, Decoded, Reason, decode
-from services.scorer.core.erasure import NEVER, Erasures
-from services.scorer.core.facts import Facts
+from services.scorer.core.erasure import NEVER
 from services.scorer.core.fates import FATES, TICK_LEAD, Dead, Fate, Moved, homes_of, sort_out
 from services.scorer.core.features import MISSING, Flags, features_at
-from services.scorer.core.imports import NO_JOB, Imports
+from services.scorer.core.imports import NO_JOB
 from services.scorer.core.known import Known, KnownAt
 from services.scorer.core.lasting import Fact, facts_of
+from services.scorer.core.partition import Partition
 from services.scorer.core.publish import (
     Evaluation,
     HealthRow,
@@ -29,9 +28,8 @@ from services.scorer.core.publish import (
     removal,
     to_publish,
 )
-from services.scorer.core.rules import Court, Episodes, Step, judge
+from services.scorer.core.rules import Court, Step, judge
 from services.scorer.core.scorecard import bands_of, health_of
-from services.scorer.core.seen import Seen
 from services.scorer.core.table import Hashes, Ints
 from services.scorer.core.transitions import expiries, transitions
 from shared.contracts.context import GuardState
@@ -73,62 +71,6 @@ class Outputs:
     moved: list[Moved] = field(default_factory=list)
     judged: Judged | None = None
     facts: list[Fact] = field(default_factory=list)
-
-
-class Partition:
-    """The state of one partition: a function of its log before `position`."""
-
-    def __init__(self, *, partition: int, partitions: int, seed: int, generation: int) -> None:
-        self.partition = partition
-        self.partitions = partitions
-        self.generation = generation
-        self.seed = seed
-        self.position = 0
-        self.clock: int | None = None
-        self.bundle: CompiledBundle | None = None
-        """The bundle of the last tick that had one."""
-        self.next_due: int | None = None
-        """No account is due before this moment (epoch ms)."""
-        self.pending = False
-        """Whether a record other than a tick came since the last tick."""
-        self.counts: Counter[str] = Counter({fate.value: 0 for fate in Fate})
-        self.activity = Activity()
-        self.facts = Facts()
-        self.episodes = Episodes()
-        self.seen = Seen()
-        self.imports = Imports()
-        self.erasures = Erasures()
-        self.guards: frozenset[str] = frozenset()
-        """The sources guarded at the last tick that had a bundle."""
-        self.running: tuple[tuple[str, int], ...] = ()
-        """The imports that ran at that tick, with when they were last heard (epoch ms)."""
-        self.lapsed = 0
-        """How many imports were given up because nothing was heard of them."""
-
-    @classmethod
-    def empty(cls, *, partition: int, partitions: int, seed: int, generation: int = 1) -> "Partition":
-        """Return the state before the first record."""
-        return cls(partition=partition, partitions=partitions, seed=seed, generation=generation)
-
-    @property
-    def accounts(self) -> int:
-        """How many accounts are known."""
-        return self.activity.accounts.count
-
-    @property
-    def is_replaying(self) -> bool:
-        """Whether some accounts were restored from a later moment than `position`."""
-        accounts = self.activity.accounts
-        return bool((accounts["upto"][: accounts.count] >= self.position).any())
-
-    @property
-    def horizon_hours(self) -> int:
-        """For how many hours an id is remembered at present."""
-        return self.seen.horizon_hours
-
-    def fed_by(self, source: str) -> int:
-        """Return how many accounts a source feeds."""
-        return int(self.activity.fed_by(source).sum())
 
 
 def step(state: Partition, batch: Batch, *, known_at: KnownAt) -> Outputs:

@@ -27,8 +27,8 @@ from services.scorer import context as contexts
 from services.scorer.app import columnar
 from services.scorer.checkpoint import Activity
 from services.scorer.context import Context
+from services.scorer.core.partition import Partition
 from services.scorer.core.regroup import homes_in, regroup, sources_of
-from services.scorer.core.step import Partition
 from services.scorer.eventlog import EventLog
 from services.scorer.migration.new import NextGeneration
 from services.scorer.migration.old import LastScorer

@@ -12,8 +12,8 @@ from aiokafka.admin.records_to_delete import RecordsToDelete
 from services.scorer.checkpoint import NO_CYCLE, WRITER, Activity
 from services.scorer.core.batch import Batch
 from services.scorer.core.fates import Moved
+from services.scorer.core.partition import Partition
 from services.scorer.core.regroup import SEEDS
-from services.scorer.core.step import Partition
 from services.scorer.cores import Columnar
 from services.scorer.migration.seal import settings_of
 from shared.contracts.events import tick_record

@@ -10,7 +10,7 @@ from services.scorer.checkpoint import Activity, load
 from services.scorer.context import Context
 from services.scorer.core.batch import Batch
 from services.scorer.core.fates import Moved
-from services.scorer.core.step import Partition
+from services.scorer.core.partition import Partition
 from services.scorer.cores import Columnar
 from services.scorer.eventlog import EventLog
 from services.scorer.feed import batch_of

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import chain, count, islice
 
-from services.scorer.core import chunks
+from services.scorer.core import pack
 from tests.faults.sim import cases
 from tests.faults.sim.explore import Case, Explorer, Found, Violation
 from tests.faults.sim.quiet import simulated
@@ -104,11 +104,11 @@ class small_chunks:  # noqa: N801  reads like the context manager it is
     """Spread even small states of the columnar core over several chunks."""
 
     def __enter__(self) -> None:
-        self._before = (chunks.ACCOUNTS_A_CHUNK, chunks.IDS_A_CHUNK)
-        chunks.ACCOUNTS_A_CHUNK, chunks.IDS_A_CHUNK = 1, 2  # type: ignore[misc]
+        self._before = (pack.ACCOUNTS_A_CHUNK, pack.IDS_A_CHUNK)
+        pack.ACCOUNTS_A_CHUNK, pack.IDS_A_CHUNK = 1, 2  # type: ignore[misc]
 
     def __exit__(self, *_: object) -> None:
-        chunks.ACCOUNTS_A_CHUNK, chunks.IDS_A_CHUNK = self._before  # type: ignore[misc]
+        pack.ACCOUNTS_A_CHUNK, pack.IDS_A_CHUNK = self._before  # type: ignore[misc]
 
 
 def simulate(

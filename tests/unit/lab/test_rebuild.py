@@ -5,9 +5,9 @@ import pytest
 
 from lab.rebuild import Found, Way, way_of
 from lab.snapshots import oldest
-from services.scorer.core import chunks
+from services.scorer.core import chunks, pack
 from services.scorer.core.cycles import Snapshot, checkpoint_of, snapshots_of
-from services.scorer.core.step import Partition
+from services.scorer.core.partition import Partition
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def written(bases: list[int], *, partition: int = 0, partitions: int = 1) -> lis
     state = Partition.empty(partition=partition, partitions=partitions, seed=7)
     records: list[bytes] = []
     for state.position in bases:
-        records.append(chunks.begin(state, writer="us").marker(first_record=len(records)))
+        records.append(pack.begin(state, writer="us").marker(first_record=len(records)))
     return records
 
 

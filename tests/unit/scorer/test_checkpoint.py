@@ -5,10 +5,11 @@ from collections.abc import Callable
 from functools import partial
 
 from services.scorer.checkpoint import NO_CYCLE, Budget, Cycles, Loaded, Records, first_of_last_cycle, load
-from services.scorer.core import chunks
+from services.scorer.core import chunks, pack
 from services.scorer.core.cycles import checkpoint_of
 from services.scorer.core.decode import hashes_of
-from services.scorer.core.step import Partition
+from services.scorer.core.partition import Partition
+from services.scorer.core.restore import restore
 from services.scorer.cores import Columnar
 from shared.contracts.topics import ACTIVITY
 from tests.support.fake_core import as_any
@@ -96,7 +97,7 @@ async def test_cycles_are_closed_by_a_marker_and_all_but_two_are_trimmed() -> No
     assert log.kinds() in (["chunk", "marker"] * 2, ["chunk", "marker"] * 2 + ["chunk"])
     last = [value for value in log.records.values() if chunks.kind_of(value) == "marker"][-1]
     assert chunks.read_marker(last).first_record == ours.first
-    restored = chunks.restore(log.records.values(), partition=0, partitions=1, seed=7)
+    restored = restore(log.records.values(), partition=0, partitions=1, seed=7)
     assert restored is not None
     assert (restored.position, restored.accounts) == (state.position, 5)
 
@@ -149,7 +150,7 @@ def test_recovery_takes_the_cycle_with_the_highest_base_that_is_still_whole() ->
     def cycle(position: int, *, writer: str) -> int:
         state.position = position
         first = len(records)
-        written = chunks.begin(state, writer=writer)
+        written = pack.begin(state, writer=writer)
         while (parts := written.next(state)) is not None:
             records.extend(parts)
         records.append(written.marker(first_record=first))
@@ -166,7 +167,7 @@ def test_recovery_takes_the_cycle_with_the_highest_base_that_is_still_whole() ->
 async def test_a_marker_whose_chunks_are_partly_before_what_is_read_is_passed_over() -> None:
     # two processes pack the same state; the first was stopped in the middle and closes its cycle last
     log, state = Log(), partition_with(3)
-    stopped, other = chunks.begin(state, writer="stopped"), chunks.begin(state, writer="other")
+    stopped, other = pack.begin(state, writer="stopped"), pack.begin(state, writer="other")
     for cycle in (stopped, other):
         while (records := cycle.next(state)) is not None:
             for record in records:
@@ -186,7 +187,7 @@ async def test_a_marker_whose_chunks_are_partly_before_what_is_read_is_passed_ov
 
 def test_a_restored_state_replays_until_it_has_come_to_where_its_accounts_are() -> None:
     state = partition_with(3)
-    cycle = chunks.begin(state, writer="ours")
+    cycle = pack.begin(state, writer="ours")
     state.position += 5
     records = [record for some in iter(lambda: cycle.next(state), None) for record in some]
     restored = CORE.restore([*records, cycle.marker(first_record=0)], partition=0)

@@ -9,7 +9,8 @@ import pytest
 
 from services.scorer.core.batch import Batch
 from services.scorer.core.known import Known, KnownAt
-from services.scorer.core.step import Outputs, Partition
+from services.scorer.core.partition import Partition
+from services.scorer.core.step import Outputs
 from services.scorer.cores import Columnar
 from services.scorer.quarantine import culprit, note_crash, readable
 from shared.contracts.context import Crash, Quarantine

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from services.scorer.core.decode import Reason
-from services.scorer.core.step import Partition, step
+from services.scorer.core.partition import Partition
+from services.scorer.core.step import step
 from services.scorer.recent import REMEDY, Recents, fates_of
 from shared.contracts.recent import Fated
 from tests.support.histories import bundles

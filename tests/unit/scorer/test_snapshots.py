@@ -6,7 +6,8 @@ from collections.abc import Callable
 from services.scorer.checkpoint import Cycles, Loaded
 from services.scorer.core import chunks
 from services.scorer.core.cycles import snapshots_of
-from services.scorer.core.step import Partition
+from services.scorer.core.partition import Partition
+from services.scorer.core.restore import restore
 from services.scorer.snapshots import PERIOD, Snapshots
 from tests.support.fake_core import as_any
 from tests.unit.scorer.test_checkpoint import CORE, Log, at_once, partition_with
@@ -81,7 +82,7 @@ async def test_a_snapshot_holds_the_records_of_its_cycle_and_says_where_it_begin
     markers = [offset for offset, value in kept.records.items() if chunks.kind_of(value) == "marker"]
     assert [chunks.read_marker(kept.records[offset]).first_record for offset in markers] == [0, markers[0] + 1]
     assert [found.base for found in snapshots_of(list(kept.records.items()))] == [20, 30]
-    restored = chunks.restore(kept.records.values(), partition=0, partitions=1, seed=7)
+    restored = restore(kept.records.values(), partition=0, partitions=1, seed=7)
     assert restored is not None
     assert (restored.position, restored.accounts) == (30, 2000)
 

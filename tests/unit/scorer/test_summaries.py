@@ -9,7 +9,8 @@ import pytest
 
 from services.scorer import summaries as summaries_module
 from services.scorer.core.known import Known
-from services.scorer.core.step import Partition, step
+from services.scorer.core.partition import Partition
+from services.scorer.core.step import step
 from services.scorer.core.summary import KEPT_DAYS, Summaries, day_to_summarize, named_segments
 from services.scorer.listing import Listing
 from services.scorer.summaries import Summarist

@@ -3,8 +3,10 @@
 import msgspec
 import pytest
 
-from services.scorer.core import chunks
-from services.scorer.core.step import Partition, last_healths, step
+from services.scorer.core import pack
+from services.scorer.core.partition import Partition
+from services.scorer.core.restore import restore
+from services.scorer.core.step import last_healths, step
 from shared.contracts.context import Guard, GuardState
 from shared.contracts.events import source_of
 from shared.contracts.health import AccountHealth, Attributes, Band
@@ -159,10 +161,10 @@ def test_an_erased_user_stays_so_when_old_events_come_again_and_comes_back_with_
 
 def restored(state: Partition) -> Partition:
     """Return the state as a checkpoint brings it back."""
-    cycle, records = chunks.begin(state), list[bytes]()
+    cycle, records = pack.begin(state), list[bytes]()
     while (some := cycle.next(state)) is not None:
         records += some
-    again = chunks.restore([*records, cycle.marker(first_record=0)], partition=0, partitions=1, seed=SEED)
+    again = restore([*records, cycle.marker(first_record=0)], partition=0, partitions=1, seed=SEED)
     assert again is not None
     return again
 

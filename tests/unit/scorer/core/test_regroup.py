@@ -5,8 +5,8 @@ from dataclasses import replace
 import msgspec
 import pytest
 
+from services.scorer.core.partition import Partition
 from services.scorer.core.regroup import SEEDS, homes_in, regroup, sources_of
-from services.scorer.core.step import Partition
 from shared.contracts.context import Guard, GuardState
 from shared.contracts.events import source_of
 from shared.contracts.partition import partition_of
