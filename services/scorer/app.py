@@ -25,6 +25,7 @@ from services.scorer.eventlog import EventLog
 from services.scorer.feed import QUEUED_BATCHES, BatchApp, BatchSchema, Owner, check_faust
 from services.scorer.fence import Exit, end_process
 from services.scorer.guard import Patience, Watch
+from services.scorer.guarding import Guarding
 from services.scorer.listing import Listing
 from services.scorer.loop import Loop
 from services.scorer.outputs import KafkaOutputs
@@ -68,6 +69,7 @@ class Scorer:
         self._recent = RecentFates(self._redis)
         self._events: EventLog
         self._activity: Activity
+        self._guarding: Guarding
         self._tasks: list[asyncio.Task[None]] = []
         self.partitions = 0
         self.loop: Loop[Partition]
@@ -87,7 +89,8 @@ class Scorer:
             await part.start()
         await self._context.check_secrets({"dead_letter_key": self._key})
         await self._context.publish(self._bundle)
-        store = HealthStore(self._redis)
+        store, watch = HealthStore(self._redis), Watch(patience(self._settings))
+        self._guarding = Guarding(watch=watch, context=self._context, now_ms=clock.now_ms)
         self.loop = Loop(
             core=columnar(self.topology, self._key),
             topology=self.topology,
@@ -101,7 +104,7 @@ class Scorer:
             bring_back=Past(kafka_servers, store, topology=self.topology, now_ms=clock.now_ms).bring_back,
             now_ms=clock.now_ms,
             stall_s=self._settings.scorer_session_s / 2,
-            watch=Watch(patience(self._settings)),
+            watch=watch,
             recents=Recents(self._recent.note, now_ms=clock.now_ms),
             listing=Listing(open_list),
         )
@@ -156,7 +159,7 @@ class Scorer:
         while True:
             ends = await self._events.ends(list(self.loop.states()))
             self.loop.report_lag(ends)
-            await self.loop.guard(ends)
+            await self._guarding.look(self.loop.states(), ends)
             await asyncio.sleep(LAG_S)
 
     async def _ops(self) -> None:

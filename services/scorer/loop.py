@@ -21,7 +21,7 @@ from services.scorer.context import Context, named_context
 from services.scorer.core.batch import Batch
 from services.scorer.core.fates import Fate
 from services.scorer.core.publish import HealthRow
-from services.scorer.core.step import LONGEST_HOLD, Outputs
+from services.scorer.core.step import Outputs
 from services.scorer.cores import Core, S
 from services.scorer.eventlog import EventLog
 from services.scorer.fence import Exit, Fence, end_process
@@ -33,7 +33,6 @@ from services.scorer.outputs import KafkaOutputs
 from services.scorer.quarantine import note_crash, readable
 from services.scorer.recent import Recents
 from services.scorer.snapshots import SnapshotLog, Snapshots
-from shared.contracts.context import Guard, GuardState
 from shared.contracts.topology import Topology
 from shared.health_store import HealthStore
 from shared.tasks import cancel
@@ -98,8 +97,6 @@ class Loop(Generic[S]):
     _kept: dict[int, Ready[S]] = field(default_factory=dict)
     _loading: dict[int, float] = field(default_factory=dict)
     _expected: frozenset[int] | None = None
-    _guarded: frozenset[str] = frozenset()
-    _ends: Mapping[int, int] = field(default_factory=dict)
     _looks: dict[int, tuple[int, int]] = field(default_factory=dict)
     _unsure: set[int] = field(default_factory=set)
     """Partitions taken over from others, until Redis has what their former owners published."""
@@ -253,41 +250,6 @@ class Loop(Generic[S]):
             return True
         log.warning("redis_lost_while_filled", partition=partition)
         return False
-
-    async def guard(self, ends: Mapping[int, int]) -> None:
-        """Say which sources fell silent or came back; `ends` are the log ends of our partitions now.
-
-        Silent is a source only if nothing is unread that lay in the log when this was asked last.
-        """
-        now, states = self.now_ms(), self.states()
-        held = self._held(states, now=now)
-        before, self._ends = self._ends, ends
-        is_caught_up = all(
-            partition in before and states[partition].position >= before[partition] for partition in states
-        )
-        for guard in self.watch.decide(
-            now,
-            partitions=states,
-            held=held,
-            fed=lambda source: sum(state.fed_by(source) for state in states.values()),
-        ):
-            if is_caught_up or guard.state is GuardState.OVER:
-                await self.context.tell(guard)
-                metrics.GUARDS.labels(guard.state).inc()
-                log.warning("source_guard", source=guard.source, state=guard.state, accounts=guard.accounts)
-
-    def _held(self, states: Mapping[int, S], *, now: int) -> Mapping[str, Guard]:
-        """Return the guards in force in some of our partitions, by source, and show them."""
-        known = [self.context.known_at(self.context.offset, partition).guards for partition in states]
-        guards = {source: guard for some in known for source, guard in some.items() if guard.state is GuardState.HELD}
-        held = {source: guard for source, guard in guards.items() if now < guard.at + LONGEST_HOLD}
-        for source in self._guarded - held.keys():
-            metrics.GUARDED.labels(source).set(0)
-            metrics.HOLDS_EXPIRED.inc(source in guards)
-        for source in held:
-            metrics.GUARDED.labels(source).set(1)
-        self._guarded = frozenset(held)
-        return held
 
     def report_lag(self, ends: Mapping[int, int]) -> None:
         """Set the gauges that follow from the log ends of our partitions."""

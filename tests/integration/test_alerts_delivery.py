@@ -221,10 +221,10 @@ async def test_a_mail_server_that_is_busy_is_asked_again_and_one_refusal_harms_n
         await alerts.put(transition(), transition(account="other", attributes=other))
 
         async def told() -> bool:
-            return len(slack.messages) == 2 and len(smtp.messages) == 1
+            # the refusal may come after both of the others are through
+            return len(slack.messages) == 2 and len(smtp.messages) == 1 and alerts.calls("mail", "refused") == 1
 
         await soon(told)
-        assert alerts.calls("mail", "refused") == 1
 
 
 async def test_a_record_that_cannot_be_read_is_dead_lettered_and_the_next_one_counts(
