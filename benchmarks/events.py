@@ -38,15 +38,20 @@ class Population:
     cumulative: npt.NDArray[np.float64]
 
 
-def population(accounts: int) -> Population:
-    """Return accounts whose activity follows Zipf's law, the most active first."""
+def population(accounts: int, *, is_uniform: bool = False) -> Population:
+    """Return accounts whose activity follows Zipf's law, the most active first; or all equally active."""
     names = [f"account-{number:07d}" for number in range(accounts)]
-    weights = 1.0 / np.arange(10, accounts + 10)
+    weights = np.ones(accounts) if is_uniform else 1.0 / np.arange(10, accounts + 10)
     return Population(
         names=names,
         partitions=np.array([partition_of(name.encode(), partitions=PARTITIONS) for name in names]),
         cumulative=np.cumsum(weights / weights.sum()),
     )
+
+
+def drawn_from(people: Population, count: int, draw: np.random.Generator) -> Ints:
+    """Return the numbers of `count` accounts, each as likely as it is active."""
+    return np.searchsorted(people.cumulative, draw.random(count)).clip(0, len(people.names) - 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +87,7 @@ def live(people: Population, *, events: int, start: int, minutes: int, seed: int
     for part in range(parts):
         begin = start + part * minutes * 60_000 // parts
         end = start + (part + 1) * minutes * 60_000 // parts
-        accounts = np.searchsorted(people.cumulative, draw.random(TICK_EVERY)).clip(0, len(people.names) - 1)
+        accounts = drawn_from(people, TICK_EVERY, draw)
         at = np.sort(draw.integers(begin, end, TICK_EVERY))
         late = draw.random(TICK_EVERY) < LATE
         at[late] -= draw.integers(DAY, 20 * DAY, int(late.sum()))

@@ -1,8 +1,9 @@
 """Measure how long a scorer takes to be itself again: 1,000,000 accounts in the checkpoint, 10,000 events/s coming in.
 
 A checkpoint of every partition is written as the scorer writes it (two cycles, as a crash finds them), then one is
-started while events come at a steady rate. From its start: until every partition's state is there, and until what came
-meanwhile is scored, too.
+started while events come at a steady rate, from accounts drawn by Zipf's law as in the other benchmarks; or uniformly,
+when nearly every event makes another account due. From its start: until every partition's state is there, and until
+what came meanwhile is scored, too.
 """
 
 import argparse
@@ -20,9 +21,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
+import numpy as np
 from aiokafka import AIOKafkaProducer
 from redis.asyncio import Redis
 
+from benchmarks.events import Population, drawn_from, population
 from benchmarks.states import DAY, SOURCE, filled, names_by_partition, ticked
 from deploy.local.kafka import LocalKafka
 from deploy.local.redis import LocalRedis
@@ -43,6 +46,7 @@ RESULTS = Path(__file__).parent / "results" / "recovery.json"
 KEY = "42" * 32
 FIRST = Topology(generation=1, partitions=PARTITIONS)
 TIMEOUT_S = 400.0
+DRAWN = 1_000_000
 CAUGHT_UP = 1.0
 """Seconds of traffic that may lie unread: the consumer is never at the very end."""
 
@@ -58,6 +62,7 @@ def main() -> None:
     arguments.add_argument("--accounts", type=int, default=1_000_000)
     arguments.add_argument("--rate", type=int, default=10_000, help="events a second while the scorer starts")
     arguments.add_argument("--repeats", type=int, default=3)
+    arguments.add_argument("--uniform", action="store_true", help="every account is as active as any other")
     given = arguments.parse_args()
     with tempfile.TemporaryDirectory(prefix="churnwatch-bench-") as folder:
         kafka, redis = LocalKafka(Path(folder) / "kafka"), LocalRedis(Path(folder) / "redis")
@@ -65,7 +70,9 @@ def main() -> None:
         redis.start()
         try:
             run = Run(kafka=kafka.bootstrap, redis=redis.url, folder=Path(folder), rate=given.rate)
-            result = asyncio.run(run.measure(given.accounts, repeats=given.repeats))
+            people = population(given.accounts, is_uniform=given.uniform)
+            result = asyncio.run(run.measure(people, repeats=given.repeats))
+            result = {**result, "activity": "uniform" if given.uniform else "zipf"}
         finally:
             redis.stop()
             kafka.stop()
@@ -84,14 +91,13 @@ class Run:
         self._port = 0
         self._sent = 0
 
-    async def measure(self, accounts: int, *, repeats: int) -> Mapping[str, object]:
+    async def measure(self, people: Population, *, repeats: int) -> Mapping[str, object]:
         await create_topics(self._kafka, TOPICS.values())
-        names = names_by_partition(accounts)
-        size = await self._write_checkpoints(names)
-        runs = [await self._recovery(names) for _ in range(repeats)]
+        size = await self._write_checkpoints(names_by_partition(len(people.names)))
+        runs = [await self._recovery(people) for _ in range(repeats)]
         ready, caught_up = ([run[name] for run in runs] for name in ("state_s", "caught_up_s"))
         return {
-            "accounts": accounts,
+            "accounts": len(people.names),
             "events_per_s": self._rate,
             "checkpoint_mb": round(size / 1e6),
             "state_s": {"median": statistics.median(ready), "worst": max(ready)},
@@ -120,10 +126,10 @@ class Run:
                 await store.end_fill(topology, partition, fill=await store.begin_fill(partition))
         return size // 2
 
-    async def _recovery(self, names: Sequence[Sequence[str]]) -> Mapping[str, float]:
+    async def _recovery(self, people: Population) -> Mapping[str, float]:
         """Start a scorer under load and return the seconds until its state is there and until it has caught up."""
         stop = asyncio.Event()
-        load = asyncio.create_task(self._send(names, stop))
+        load = asyncio.create_task(self._send(people, stop))
         await asyncio.sleep(1.0)
         began, ready = time.monotonic(), 0.0
         process = self._started()
@@ -143,16 +149,18 @@ class Run:
             stop.set()
             await load
 
-    async def _send(self, names: Sequence[Sequence[str]], stop: asyncio.Event) -> None:
+    async def _send(self, people: Population, stop: asyncio.Event) -> None:
         """Append events at the rate until told to stop."""
+        drawn = drawn_from(people, DRAWN, np.random.default_rng(11)).tolist()
+        partitions = people.partitions.tolist()
         async with producer(self._kafka, linger_ms=5) as client:
             began, sent = time.monotonic(), 0
             while not stop.is_set():
                 due = int((time.monotonic() - began) * self._rate) - sent
                 for number in range(sent, sent + due):
-                    some = names[number % PARTITIONS]
-                    value = _event(some[number * 7919 % len(some)], self._sent)
-                    await client.send(EVENTS, value, key=None, partition=number % PARTITIONS)
+                    account = drawn[number % DRAWN]
+                    value = _event(people.names[account], self._sent)
+                    await client.send(EVENTS, value, key=None, partition=partitions[account])
                     self._sent += 1
                 sent += due
                 await asyncio.sleep(0.02)

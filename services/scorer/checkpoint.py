@@ -22,8 +22,8 @@ from aiokafka.errors import CorruptRecordException, KafkaError, OffsetOutOfRange
 
 from services.scorer import metrics
 from services.scorer.core.chunks import REMEDY, CheckpointError, is_damaged
-from services.scorer.core.cycles import first_of_last, values_from
-from services.scorer.cores import Core, S, State
+from services.scorer.core.cycles import last_of, values_from
+from services.scorer.cores import Core, Marker, S, State
 from services.scorer.snapshots import Snapshots
 
 MOST_BYTES_PER_S: Final = 40_000_000
@@ -51,6 +51,8 @@ class Loaded(Generic[S]):
     end: int
     first: int = NO_CYCLE
     """First offset of the cycle the state came from."""
+    mirrored: bool = False
+    """Whether Redis had every health of the state when its cycle was closed."""
 
 
 class Budget:
@@ -176,14 +178,14 @@ async def load(activity: ActivityLog, core: Core[S], *, partition: int, progress
     records: Records = ()
     try:
         records, end = await activity.read(partition, progress=progress)
-        first = first_of_last_cycle(records, core)
-        if first == NO_CYCLE:
+        marker = last_marker(records, core)
+        if marker is None:
             return Loaded(state=None, end=end)
-        values = values_from(first, records, marker_of=core.marker_of)
+        values = values_from(marker.first_record, records, marker_of=core.marker_of)
         state = await asyncio.to_thread(core.restore, values, partition=partition)
     except CheckpointError as fault:
         raise CheckpointError(f"{activity.topic}/{partition}{_first_damaged(records)}: {fault}") from None
-    return Loaded(state=state, end=end, first=first)
+    return Loaded(state=state, end=end, first=marker.first_record, mirrored=marker.mirrored)
 
 
 def _first_damaged(records: Records) -> str:
@@ -193,8 +195,9 @@ def _first_damaged(records: Records) -> str:
 class Cycles(Generic[S]):
     """The rolling checkpoint of one partition while it is ours.
 
-    `durable` waits until the outputs up to an offset are durable. `end` is the offset after the last record written
-    by us: as long as the log ends there, nobody else wrote, and the state may be kept over a rebalance.
+    `durable` waits until the outputs up to an offset are durable, and says whether Redis has theirs, too. `end` is the
+    offset after the last record written by us: as long as the log ends there, nobody else wrote, and the state may be
+    kept over a rebalance.
     """
 
     def __init__(  # noqa: PLR0913  a cycle goes from here to there, through all of these
@@ -204,7 +207,7 @@ class Cycles(Generic[S]):
         state: S,
         *,
         loaded: Loaded[S],
-        durable: Callable[[int], Awaitable[None]],
+        durable: Callable[[int], Awaitable[bool]],
         cycle_s: float,
         snapshots: Snapshots | None = None,
     ) -> None:
@@ -256,10 +259,10 @@ class Cycles(Generic[S]):
             first = offsets[0] if written == 0 else first
             written += 1
             await asyncio.sleep(self._cycle_s / max(self._chunks, 1))
-        await self._durable(self._state.position)
+        mirrored = await self._durable(self._state.position)
         if snapshot:
             await snapshot.close(cycle, clock=clock)
-        await self._write(cycle.marker(first_record=first, previous=self.first))
+        await self._write(cycle.marker(first_record=first, previous=self.first, mirrored=mirrored))
         before, self.first = self.first, first
         self._known, self._chunks, self._closed_at = known, written, time.monotonic()
         metrics.CHECKPOINT_AT.labels(str(self._partition)).set_to_current_time()
@@ -287,8 +290,7 @@ def _events(state: State) -> int:
     return sum(number for fate, number in counts.items() if fate != "ticks")
 
 
-def first_of_last_cycle(records: Records, core: Core[S]) -> int:
-    """Return the first offset of the complete cycle with the highest base, NO_CYCLE without one."""
+def last_marker(records: Records, core: Core[S]) -> Marker | None:
+    """Return the marker of the complete cycle with the highest base, None without one."""
     markers = [marker for _, value in records if (marker := core.marker_of(value)) is not None]
-    first = first_of_last(markers, held=records[0][0] if records else 0)
-    return NO_CYCLE if first is None else first
+    return last_of(markers, held=records[0][0] if records else 0)

@@ -51,17 +51,23 @@ class Cycle(Protocol[S_contra]):
 
     def next(self, state: S_contra, /) -> Sequence[bytes] | None: ...
 
-    def marker(self, *, first_record: int, previous: int) -> bytes: ...
+    def marker(self, *, first_record: int, previous: int, mirrored: bool = False) -> bytes: ...
 
 
 class Marker(Protocol):
-    """What closes a cycle: where its records begin in the topic, and where its state stands in the log."""
+    """What closes a cycle: where its records begin in the topic, where its state stands in the log.
+
+    `mirrored` says that Redis had all of its healths then.
+    """
 
     @property
     def first_record(self) -> int: ...
 
     @property
     def base(self) -> int: ...
+
+    @property
+    def mirrored(self) -> bool: ...
 
 
 class Core(Protocol[S]):

@@ -99,7 +99,7 @@ class Loop(Generic[S]):
     _expected: frozenset[int] | None = None
     _looks: dict[int, tuple[int, int]] = field(default_factory=dict)
     _unsure: set[int] = field(default_factory=set)
-    """Partitions taken over from others, until Redis has what their former owners published."""
+    """Partitions whose checkpoint holds more than Redis had when it was closed, until Redis has it."""
 
     def __post_init__(self) -> None:
         self.fence = Fence(
@@ -173,7 +173,7 @@ class Loop(Generic[S]):
             metrics.RECOVERY_ACTIVE.set(len(self._loading))
         metrics.RECOVERY.observe(time.monotonic() - began)
         self._own(partition, found)
-        if found.source != "kept":
+        if found.source == "checkpoint" and not found.loaded.mirrored:
             self._unsure.add(partition)
         self.listing.taken(partition, end=end)
         log.info(
@@ -202,7 +202,7 @@ class Loop(Generic[S]):
         )
         for partition, owned in released.items():
             await cancel(owned.tasks)
-            owned.mirror.close()
+            await owned.mirror.close()
             await owned.lane.close()
             if owned.lane.durable >= owned.state.position:
                 loaded = Loaded(state=owned.state, end=owned.cycles.end, first=owned.cycles.first)
@@ -226,10 +226,12 @@ class Loop(Generic[S]):
     async def refill(self) -> None:
         """Write every account of partitions again of which Redis may lack some (promise 6 of the design).
 
-        It lost them, or never had them; or whoever owned a partition before us ended before it wrote what its
+        It lost them, or never had them; or whoever owned a partition before us ended before Redis had what the
         checkpoint holds. Not before a replay has come to where its accounts are: until then some can't be written, nor
-        will be by a tick.
+        will be by a tick. Nor while partitions are still being loaded, which comes first.
         """
+        if self._expected is not None and not self.ready:
+            return
         filled = await self.store.filled()
         for partition, owned in list(self._owned.items()):
             is_filled = filled.get(partition) == self.topology.generation
@@ -285,7 +287,7 @@ class Loop(Generic[S]):
     async def _write_all(self, owned: Owned[S]) -> bool:
         for rows in self.core.last_healths(owned.state):
             owned.mirror.put(rows)
-            if not await owned.mirror.until_written(owned.state.position):
+            if not await owned.mirror.all_written(owned.state.position):
                 return False
         return True
 
@@ -308,9 +310,9 @@ class Loop(Generic[S]):
         mirror.put(found.unwritten)
         lane = Lane(lambda decided: self._perform(decided, mirror), position=state.position)
 
-        async def durable(position: int) -> None:
+        async def durable(position: int) -> bool:
             await lane.until_durable(position)
-            await mirror.until_written(position)
+            return await mirror.until_written(position) and state.partition not in self._unsure
 
         cycles = Cycles(
             self.activity,

@@ -59,10 +59,12 @@ class Mirror:
         if self._waiting:
             self._news.set()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Take no more: the partition was given up, and nobody writes what would come now."""
         metrics.REDIS_WAITING.dec(0 if self._closed else len(self._waiting))
         self._closed = True
+        async with self._written:
+            self._written.notify_all()
 
     def unwritten(self) -> Sequence[HealthRow]:
         """Return what Redis has not got yet."""
@@ -74,12 +76,21 @@ class Mirror:
             return False
         try:
             async with asyncio.timeout(patience_s), self._written:
-                await self._written.wait_for(lambda: min(self._offsets, default=position) >= position)
+                await self._written.wait_for(lambda: self._has_written(position))
         except TimeoutError:
             self._impatient_until = time.monotonic() + IMPATIENCE_S
             log.warning("redis_behind", waiting=len(self._waiting))
             return False
         return True
+
+    async def all_written(self, position: int) -> bool:
+        """Return True when Redis has it, however long that takes; False once the partition was given up."""
+        async with self._written:
+            await self._written.wait_for(lambda: self._closed or self._has_written(position))
+        return not self._closed
+
+    def _has_written(self, position: int) -> bool:
+        return min(self._offsets, default=position) >= position
 
     async def run(self) -> None:
         """Write until cancelled."""

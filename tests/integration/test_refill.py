@@ -1,6 +1,7 @@
 """Redis gets everything again that it lost, or that a former owner of a partition never brought it."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from services.scorer.core.known import Known
 from services.scorer.core.partition import Partition
 from services.scorer.core.publish import HealthRow
 from services.scorer.core.step import Outputs
+from services.scorer.cores import Marker
 from services.scorer.guard import Patience, Watch
 from services.scorer.loop import Loop
 from services.scorer.recent import Recents
@@ -22,18 +24,15 @@ from tests.support.fake_core import FakeCore, as_any, batch
 
 
 class World:
-    """The topics around a loop: no checkpoint, and a log of one partition."""
+    """The topics around a loop: a checkpoint, and a log of one partition."""
 
     log_end = 3
 
     async def end(self, _partition: int) -> int:
-        return 0
+        return 1
 
     async def read(self, _partition: int, **_options: object) -> tuple[Records, int]:
-        return [], 0
-
-    async def first_start(self, _partition: int) -> int:
-        return 0
+        return [(0, b"M")], 1
 
     async def check_position(self, _partition: int, *, position: int) -> int:
         assert position <= self.log_end
@@ -59,7 +58,21 @@ class World:
 
 
 class Remembering(FakeCore):
-    """A core whose state holds one account, last published by the last record, and as it was after the last but one."""
+    """A core whose checkpoint holds one account, last published by the last record, as it was after the last but one.
+
+    `mirrored` is what the checkpoint says of Redis.
+    """
+
+    def __init__(self, *, mirrored: bool) -> None:
+        super().__init__()
+        self._mirrored = mirrored
+
+    def marker_of(self, _record: bytes) -> Marker:
+        marker: Marker = as_any(SimpleNamespace(first_record=0, base=0, mirrored=self._mirrored))
+        return marker
+
+    def restore(self, _records: Iterable[bytes], *, partition: int) -> Partition:
+        return self.empty(partition)
 
     def empty(self, partition: int) -> Partition:
         state = super().empty(partition)
@@ -85,10 +98,14 @@ async def held(redis: Redis) -> tuple[object, object]:
 
 
 def a_loop(
-    redis: Redis, world: World, *, bring_back: Callable[[int], Awaitable[None]] | None = None
+    redis: Redis,
+    world: World,
+    *,
+    bring_back: Callable[[int], Awaitable[None]] | None = None,
+    mirrored: bool = True,
 ) -> Loop[Partition]:
     return Loop(
-        core=as_any(Remembering()),
+        core=as_any(Remembering(mirrored=mirrored)),
         topology=Topology(generation=1, partitions=1),
         cycle_s=1000,
         context=as_any(world),
@@ -147,13 +164,14 @@ async def test_what_a_former_owner_did_not_bring_to_redis_comes_although_redis_w
         assert await held(redis) == (None, {0: 1}), "what was kept need not be written again"
     finally:
         await loop.release()
-    loop = a_loop(redis, World())
-    try:
-        await scored(loop)
-        await loop.refill()
-        assert await held(redis) == (b'"held"', {0: 1})
-    finally:
-        await loop.release()
+    for mirrored, payload in ((True, None), (False, b'"held"')):
+        loop = a_loop(redis, World(), mirrored=mirrored)
+        try:
+            await scored(loop)
+            await loop.refill()
+            assert await held(redis) == (payload, {0: 1}), "only what the checkpoint isn't sure of is written again"
+        finally:
+            await loop.release()
 
 
 async def test_redis_is_whole_only_when_what_the_checkpoint_is_ahead_of_was_read_again(redis: Redis) -> None:
@@ -165,5 +183,19 @@ async def test_redis_is_whole_only_when_what_the_checkpoint_is_ahead_of_was_read
         await loop.process(batch(0, b"x", b"y", b"z"), acknowledge=lambda: None)
         await loop.refill()
         assert await held(redis) == (b'"held"', {0: 1})
+    finally:
+        await loop.release()
+
+
+async def test_redis_waits_until_every_partition_is_loaded(redis: Redis) -> None:
+    loop = a_loop(redis, World())
+    try:
+        loop.expect([0, 1])
+        await scored(loop)
+        await loop.refill()
+        assert await held(redis) == (None, {}), "the state of another partition comes first"
+        await loop.take(1)
+        await loop.refill()
+        assert (await held(redis))[0] == b'"held"'
     finally:
         await loop.release()

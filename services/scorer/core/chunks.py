@@ -103,6 +103,8 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
     """Offset of the cycle's first record on `churn.activity.v1`."""
     previous: int
     """`first_record` of the cycle before, −1 without one."""
+    mirrored: bool = False
+    """Whether Redis had every health the chunks hold when the cycle was closed."""
 
 
 def kind_of(value: bytes) -> Kind | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from services.scorer.core import chunks
 
@@ -15,6 +15,9 @@ class Closing(Protocol):
 
     @property
     def base(self) -> int: ...
+
+
+C = TypeVar("C", bound=Closing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,13 +33,13 @@ class Snapshot:
         return self.contents.marker.base
 
 
-def first_of_last(markers: Iterable[Closing], *, held: int) -> int | None:
-    """Return the first offset of the complete cycle with the highest base: a stale writer's may come later.
+def last_of(markers: Iterable[C], *, held: int) -> C | None:
+    """Return the marker of the complete cycle with the highest base: a stale writer's may come later.
 
     `held` is the first offset still in the topic; cycles that begin before it are not whole.
     """
     whole = [marker for marker in markers if marker.first_record >= held]
-    return max(whole, key=lambda marker: marker.base).first_record if whole else None
+    return max(whole, key=lambda marker: marker.base, default=None)
 
 
 def values_from(
@@ -57,8 +60,8 @@ def checkpoint_of(records: Sequence[tuple[int, bytes]]) -> chunks.Contents | Non
     Raises CheckpointError when one of its records, or any marker, is damaged or missing.
     """
     markers = [marker for _, value in records if (marker := _marker_of(value)) is not None]
-    first = first_of_last(markers, held=records[0][0] if records else 0)
-    return None if first is None else chunks.contents_of(values_from(first, records, marker_of=_marker_of))
+    last = last_of(markers, held=records[0][0] if records else 0)
+    return chunks.contents_of(values_from(last.first_record, records, marker_of=_marker_of)) if last else None
 
 
 def _marker_of(value: bytes) -> chunks.Marker | None:

@@ -68,7 +68,7 @@ class Cycle:
         self._accounts_done += len(rows)
         return self._records(packed(state, rows))
 
-    def marker(self, *, first_record: int, previous: int = -1) -> bytes:
+    def marker(self, *, first_record: int, previous: int = -1, mirrored: bool = False) -> bytes:
         """Return the record that closes the cycle, once every chunk before it is durable."""
         marker = msgspec.structs.replace(
             self._at_base,
@@ -76,6 +76,7 @@ class Cycle:
             accounts=self._accounts_done,
             first_record=first_record,
             previous=previous,
+            mirrored=mirrored,
         )
         return seal(marker)
 

@@ -16,7 +16,7 @@ from services.scorer.core.fates import Dead
 from services.scorer.core.known import KnownAt
 from services.scorer.core.publish import Record as Published
 from services.scorer.core.step import Outputs
-from services.scorer.cores import Core
+from services.scorer.cores import Core, Marker
 from services.scorer.lane import Decided, Lane
 from services.scorer.loop import Loop
 from services.scorer.outputs import KafkaOutputs
@@ -55,7 +55,7 @@ class MarkerFirst(Cycles[Any]):
             chunks += records
         await self._durable(self._state.position)
         first = self.end + 1
-        await self._write(cycle.marker(first_record=first, previous=self.first))
+        await self._write(cycle.marker(first_record=first, previous=self.first, mirrored=True))
         for record in chunks:
             await self._write(record)
         await self._close(first)
@@ -79,7 +79,7 @@ class TrimFirst(MarkerFirst):
             for record in records:
                 await self._write(record)
         await self._activity.trim(self._partition, before=first)
-        await self._write(cycle.marker(first_record=first, previous=self.first))
+        await self._write(cycle.marker(first_record=first, previous=self.first, mirrored=True))
         await self._close(first)
 
 
@@ -103,10 +103,23 @@ class ForgetfulLoop(Loop[Any]):
 class CarelessRedis(Loop[Any]):
     """Lets the checkpoint run ahead of Redis."""
 
+    says = False
+
     def _own(self, partition: int, found: Any) -> None:
         super()._own(partition, found)
         owned = self._owned[partition]
-        owned.cycles._durable = owned.lane.until_durable
+
+        async def durable(position: int) -> bool:
+            await owned.lane.until_durable(position)
+            return self.says
+
+        owned.cycles._durable = durable
+
+
+class BoastfulRedis(CarelessRedis):
+    """And says that Redis has everything."""
+
+    says = True
 
 
 class Unfenced(OracleCore):
@@ -223,10 +236,10 @@ def _in_pairs(position: int) -> float:
     return total
 
 
-def last_cycle_written(records: Records, core: Core[Any]) -> int:
-    """Return the first offset of the cycle that was closed last."""
+def last_cycle_written(records: Records, core: Core[Any]) -> Marker | None:
+    """Return the marker of the cycle that was closed last."""
     markers = [marker for _, value in records if (marker := core.marker_of(value)) is not None]
-    return markers[-1].first_record if markers else NO_CYCLE
+    return markers[-1] if markers else None
 
 
 def plain_set(store: Store, account: str, row: Payload) -> int:
@@ -272,8 +285,9 @@ async def take_kept(loop: Loop[Any], partition: int) -> Any:
     return loop._kept.pop(partition, None)
 
 
-async def _at_once(position: int) -> None:
+async def _at_once(position: int) -> bool:  # noqa: ARG001
     """Wait for nothing."""
+    return True
 
 
 def _changed(value: bytes, kind: type[msgspec.Struct], **fields: object) -> bytes:

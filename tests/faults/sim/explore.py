@@ -26,6 +26,9 @@ DRAIN_CYCLE_S = 100.0
 UNTIL_S = 200.0
 """Virtual seconds after which a life that is not over is stuck."""
 
+FILLING = ("redis_downs", "redis_losses")
+"""Families in which Redis must be filled again."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Violation:

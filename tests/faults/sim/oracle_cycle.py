@@ -26,6 +26,7 @@ class OracleMarker(NamedTuple):
     kept: int
     first_record: int
     previous: int
+    mirrored: bool
 
 
 Chunks = Mapping[str, Mapping[int, OracleChunk]]
@@ -72,21 +73,23 @@ class OracleCycle:
         kept = self._keeper.keep(state.ids() if number == 0 else state.account(number - 1))
         return [b"C %s %d %d %d" % (self._id.encode(), number, state.position - 1, kept)]
 
-    def marker(self, *, first_record: int, previous: int) -> bytes:
-        return b"M %s %d %d %d %d %d" % (
+    def marker(self, *, first_record: int, previous: int, mirrored: bool = False) -> bytes:
+        return b"M %s %d %d %d %d %d %d" % (
             self._id.encode(),
             self._base,
             self._number,
             self._whole,
             first_record,
             previous,
+            mirrored,
         )
 
 
 def read_marker(record: bytes) -> OracleMarker:
     """Read a marker."""
-    _, cycle, *numbers = record.split()
-    return OracleMarker(cycle.decode(), *map(int, numbers))
+    _, cycle, *numbers, mirrored = record.split()
+    base, chunks, kept, first_record, previous = map(int, numbers)
+    return OracleMarker(cycle.decode(), base, chunks, kept, first_record, previous, mirrored == b"1")
 
 
 def sorted_out(records: Iterable[bytes]) -> tuple[dict[str, dict[int, OracleChunk]], list[OracleMarker]]:

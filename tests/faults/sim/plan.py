@@ -14,10 +14,10 @@ from itertools import chain, count, islice
 
 from services.scorer.core import pack
 from tests.faults.sim import cases
-from tests.faults.sim.explore import Case, Explorer, Found, Violation
+from tests.faults.sim.explore import FILLING, Case, Explorer, Found, Violation
 from tests.faults.sim.quiet import simulated
 
-FAMILIES = ("crashes", "failed_sends", "handovers", "poisons", "redis_losses", "zombies")
+FAMILIES = ("crashes", "failed_sends", "handovers", "poisons", "redis_downs", "redis_losses", "zombies")
 SHOWN = 20
 AT_ONCE_S = 5.0
 
@@ -80,7 +80,7 @@ def case_of(piece: Piece) -> Case:
     else:
         found = cases.small() if piece.kind == "small" else cases.pairs()
         case = next(islice(found, piece.number, None))
-    if piece.family == "redis_losses":
+    if piece.family in FILLING:
         case.pace = replace(case.pace, refill=True)
     if piece.family == "poisons":
         case = cases.poisoned(case, piece.number)

@@ -16,6 +16,7 @@ from services.scorer.outputs import KafkaOutputs
 from tests.faults.sim import cases
 from tests.faults.sim import process as process_module
 from tests.faults.sim.bugs import (
+    BoastfulRedis,
     CarelessRedis,
     CommitLoop,
     EagerLane,
@@ -41,7 +42,7 @@ from tests.faults.sim.bugs import (
     send_once,
     take_kept,
 )
-from tests.faults.sim.explore import Case, Explorer, Found, Violation
+from tests.faults.sim.explore import FILLING, Case, Explorer, Found, Violation
 from tests.faults.sim.oracle_core import OracleCore
 from tests.faults.sim.oracle_state import OracleState
 from tests.faults.sim.servers import Store
@@ -62,10 +63,13 @@ PLANTED: Mapping[str, Bug] = {
     "no fence: an account applies what its chunk contains": Bug(core=Unfenced),
     "state stored before its outputs": Bug(put=[(loop_module, "Cycles", HastyCycles)]),
     "state stored before Redis has it": Bug(put=[(process_module, "Loop", CarelessRedis)]),
+    "a cycle said to be in Redis before it is": Bug(
+        put=[(process_module, "Loop", BoastfulRedis)], families=("redis_downs",)
+    ),
     "wall clock instead of tick time in health": Bug(core=WallClock),
     "float sums that depend on the batches": Bug(core=FloatSum),
     "the cycle written last wins, not the highest base": Bug(
-        core=LastWritten, put=[(checkpoint, "first_of_last_cycle", last_cycle_written)], families=("zombies",)
+        core=LastWritten, put=[(checkpoint, "last_marker", last_cycle_written)], families=("zombies",)
     ),
     "a stale chunk wins": Bug(core=StaleChunk, families=("zombies",)),
     "a stale process deletes the owner's cycle": Bug(
@@ -117,7 +121,7 @@ def hunt(bug: Bug) -> tuple[int, Violation | None]:
         for case in bug.cases():
             case.new_core = partial(bug.core, case.contexts, partitions=2)
             for family in bug.families:
-                if family == "redis_losses":
+                if family in FILLING:
                     case.pace = replace(case.pace, refill=True)
                 getattr(Explorer(case, found, is_enough=lambda: bool(found.violations)), family)()
                 if found.violations:

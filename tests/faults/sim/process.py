@@ -52,6 +52,7 @@ class Pace:
     after_s: float = 2.5
     """How long a process goes on after the end of the log."""
     refill: bool = False
+    refill_s: float = 0.05
 
 
 class Process:
@@ -189,7 +190,7 @@ class Process:
             mine = owned.get(partition)
             if mine is None or mine.lane.durable != end or mine.mirror._waiting:
                 return False
-            if self.pace.refill and partition not in world.filled:
+            if self.pace.refill and (partition not in world.filled or partition in self.loop._unsure):
                 return False
         return self._landing == 0
 
@@ -198,6 +199,7 @@ class Process:
     async def _serve(self) -> None:
         self.loop.expect(self.partitions)
         self._positions = {partition: await self.loop.take(partition) for partition in self.partitions}
+        await asyncio.sleep(self.pace.poll_s)
         await self._feed()
 
     async def _feed(self) -> None:
@@ -284,7 +286,7 @@ class Process:
         while True:
             with suppress(RedisError):
                 await self.loop.refill()
-            await asyncio.sleep(self.pace.poll_s)
+            await asyncio.sleep(self.pace.refill_s)
 
     # landing
 

@@ -11,7 +11,7 @@ SEED = 1
 def test_100_000_schedules_end_like_one_uninterrupted_run() -> None:
     report = simulate(100_000, seed=SEED, piece_most=1_500)
     assert not report.violations, "\n".join(report.lines())
-    families = {"one crash", "two crashes", "failed send", "handover", "redis lost", "zombie"}
+    families = {"one crash", "two crashes", "failed send", "handover", "redis down", "redis lost", "zombie"}
     assert families <= report.schedules.keys()
 
 

@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
-from services.scorer.checkpoint import NO_CYCLE, Budget, Cycles, Loaded, Records, first_of_last_cycle, load
+import pytest
+
+from services.scorer.checkpoint import NO_CYCLE, Budget, Cycles, Loaded, Records, last_marker, load
 from services.scorer.core import chunks, pack
 from services.scorer.core.cycles import checkpoint_of
 from services.scorer.core.decode import hashes_of
@@ -57,8 +59,8 @@ def partition_with(accounts: int) -> Partition:
     return state
 
 
-async def at_once(_position: int) -> None:
-    return
+async def at_once(_position: int) -> bool:
+    return True
 
 
 def cycles(log: Log, state: Partition, *, durable: Callable[[int], object] = at_once) -> Cycles[Partition]:
@@ -106,9 +108,9 @@ async def test_no_chunk_leaves_before_the_outputs_it_contains_are_durable() -> N
     log, state, asked = Log(), partition_with(5), list[int]()
     gate = asyncio.Event()
 
-    async def durable(position: int) -> None:
+    async def durable(position: int) -> bool:
         asked.append(position)
-        await gate.wait()
+        return await gate.wait()
 
     running = asyncio.create_task(cycles(log, state, durable=durable).run())
     state.counts["applied"] += 1
@@ -119,6 +121,21 @@ async def test_no_chunk_leaves_before_the_outputs_it_contains_are_durable() -> N
     gate.set()
     await until(lambda: "marker" in log.kinds())
     running.cancel()
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+async def test_a_marker_says_whether_redis_has_everything(*, is_there: bool) -> None:
+    log, state = Log(), partition_with(5)
+
+    async def durable(_position: int) -> bool:
+        return is_there
+
+    running = asyncio.create_task(cycles(log, state, durable=durable).run())
+    state.counts["applied"] += 1
+    await until(lambda: "marker" in log.kinds())
+    running.cancel()
+    found = await load(as_any(log), CORE, partition=0, progress=lambda: None)
+    assert (found.mirrored, found.state is not None) == (is_there, True)
 
 
 async def test_a_marker_waits_for_every_chunk() -> None:
@@ -156,12 +173,16 @@ def test_recovery_takes_the_cycle_with_the_highest_base_that_is_still_whole() ->
         records.append(written.marker(first_record=first))
         return first
 
-    assert first_of_last_cycle([], CORE) == NO_CYCLE
+    def last(records: Records) -> int:
+        marker = last_marker(records, CORE)
+        return NO_CYCLE if marker is None else marker.first_record
+
+    assert last([]) == NO_CYCLE
     cycle(10, writer="us")
     ours = cycle(20, writer="us")
     cycle(15, writer="a zombie, late")
-    assert first_of_last_cycle(list(enumerate(records)), CORE) == ours
-    assert first_of_last_cycle(list(enumerate(records))[ours + 1 :], CORE) != ours  # trimmed into: not whole
+    assert last(list(enumerate(records))) == ours
+    assert last(list(enumerate(records))[ours + 1 :]) != ours  # trimmed into: not whole
 
 
 async def test_a_marker_whose_chunks_are_partly_before_what_is_read_is_passed_over() -> None:

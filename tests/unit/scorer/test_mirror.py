@@ -45,7 +45,7 @@ async def mirroring(store: Store) -> AsyncIterator[Mirror]:
     yield mirror
     running.cancel()
     await asyncio.wait([running])
-    mirror.close()
+    await mirror.close()
 
 
 @pytest.fixture(autouse=True)
@@ -120,6 +120,25 @@ async def test_a_partition_given_up_during_a_refill_leaves_nothing_waiting() -> 
     assert not await mirror.until_written(6, patience_s=0.01), "it would be noted as filled"
     assert [kept.account for kept in mirror.unwritten()] == ["a", "b"]
     assert waiting_in_all() == before
+
+
+async def test_a_refill_waits_however_long_redis_takes_but_not_for_a_partition_given_up() -> None:
+    store = Store()
+    store.open.clear()
+    async with mirroring(store) as mirror:
+        mirror.put([row("a", 5)])
+        assert not await mirror.until_written(6, patience_s=0.01)
+        filling = asyncio.create_task(mirror.all_written(6))
+        await asyncio.wait([filling], timeout=0.05)
+        assert not filling.done(), "the checkpoint's impatience is not the refill's"
+        store.open.set()
+        assert await asyncio.wait_for(filling, 1)
+        store.open.clear()
+        mirror.put([row("a", 7)])
+        filling = asyncio.create_task(mirror.all_written(8))
+        await asyncio.wait([filling], timeout=0.05)
+        await mirror.close()
+        assert not await asyncio.wait_for(filling, 1)
 
 
 def waiting_in_all() -> float:
