@@ -203,7 +203,7 @@ async def _write_cycle(client: AIOKafkaProducer, cycle: pack.Cycle, state: Parti
         for record in records:
             sent = await client.send_and_wait(ACTIVITY, value=record, partition=state.partition)
             first, size = sent.offset if first is None else first, size + len(record)
-    marker = cycle.marker(first_record=first or 0)
+    marker = cycle.marker(first_record=first or 0, mirrored=True)
     await client.send_and_wait(ACTIVITY, value=marker, partition=state.partition)
     return size
 

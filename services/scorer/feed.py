@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 import inspect
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol, cast
 
 import faust
@@ -47,8 +47,8 @@ class FeedMismatch(RuntimeError):
 class Owner(Protocol):
     """Whoever owns the state of partitions."""
 
-    def expect(self, partitions: Collection[int]) -> None:
-        """Note which partitions are assigned and will be taken one after the other."""
+    def expect(self, partitions: Collection[int]) -> Collection[int]:
+        """Note which partitions are assigned and will be taken; return those that take no time."""
 
     async def take(self, partition: int) -> int:
         """Make the state of an assigned partition ready and return the offset to continue at."""
@@ -149,30 +149,39 @@ class BatchConsumer(driver.Consumer):
         )
 
     async def perform_seek(self) -> None:
-        """Take the assigned partitions, each beginning to flow when its state is ready.
+        """Take the assigned partitions. Those kept flow on at once, the others when all of them are loaded.
 
-        Returns at once: Faust bounds this call by a request's time-out, and goes on without a word when it passes.
+        Scoring what came meanwhile is cheapest all at once, and would only slow the loading down. Returns at once:
+        Faust bounds this call by a request's time-out, and goes on without a word when it passes.
         """
         await self._stop_taking()
         self._spans.clear()
         self._next.clear()
         assigned = {TP(tp.topic, tp.partition) for tp in self.assignment()}
         self.pause_partitions(assigned)
-        self._owner.expect([tp.partition for tp in assigned])
-        self._taking = asyncio.create_task(self._take(sorted(assigned), self.app.consumer_generation_id))
+        kept = self._owner.expect([tp.partition for tp in assigned])
+        loaded = {tp for tp in assigned if tp.partition not in kept}
+        order = [assigned - loaded, loaded]
+        self._taking = asyncio.create_task(self._take(order, self.app.consumer_generation_id))
 
-    async def _take(self, assigned: Iterable[TP], generation: int) -> None:
+    async def _take(self, order: Iterable[Collection[TP]], generation: int) -> None:
         try:
-            for tp in assigned:
-                position = await self._owner.take(tp.partition)
-                if self.app.consumer_generation_id != generation:
-                    return
-                await self.seek_wait({tp: position})
-                self._forget_acks(tp)
-                self._next[tp] = position
-                self.resume_partitions({tp})
+            for together in order:
+                positions = {}
+                for tp in sorted(together):
+                    positions[tp] = await self._owner.take(tp.partition)
+                    if self.app.consumer_generation_id != generation:
+                        return
+                await self._flow(positions)
         except Exception as fault:  # noqa: BLE001  a task has nobody else to tell
             self._owner.fail(fault)
+
+    async def _flow(self, positions: Mapping[TP, int]) -> None:
+        await self.seek_wait(dict(positions))
+        for tp in positions:
+            self._forget_acks(tp)
+        self._next.update(positions)
+        self.resume_partitions(set(positions))
 
     def _forget_acks(self, tp: TP) -> None:
         # a replay begins before the group's commit: with that remembered, its acks would be ignored for ever

@@ -155,9 +155,10 @@ class Loop(Generic[S]):
             )
         )
 
-    def expect(self, partitions: Collection[int]) -> None:
-        """Note which partitions are assigned and will be taken one after the other."""
+    def expect(self, partitions: Collection[int]) -> Collection[int]:
+        """Note which partitions are assigned and will be taken; return those whose state we kept."""
         self._expected = frozenset(partitions)
+        return self._expected & self._kept.keys()
 
     async def take(self, partition: int) -> int:
         """Make the state of an assigned partition ready: kept, from the checkpoint, or new. Return where to go on."""
@@ -267,9 +268,12 @@ class Loop(Generic[S]):
             metrics.LOG.labels(fate).set(sum(owned.state.counts[fate] for owned in self._owned.values()))
 
     def _watch_progress(self, partition: int, *, position: int, end: int) -> None:
-        """End the process when a partition's position stays where it is although more lies there, look after look."""
+        """End the process when a partition's position stays where it is although more lies there, look after look.
+
+        Nothing moves before all partitions are loaded: how long that takes is watched by itself.
+        """
         before, looks = self._looks.get(partition, (position, 0))
-        looks = looks + 1 if position == before and position < end else 0
+        looks = looks + 1 if position == before and position < end and self.ready else 0
         self._looks[partition] = (position, looks)
         if looks >= IDLE_LOOKS:
             self.end(Exit.NO_PROGRESS, partition=partition, position=position, log_end=end)

@@ -1,7 +1,8 @@
 """Write the time into the log: ticks, appended by whoever owns a partition.
 
 A tick is due when events came since the last one or a deadline passed, at most one a second; and once a minute
-whatever happens. Scoring reads no other clock.
+whatever happens. A scorer that is behind comes to one tick before it writes the next: each costs a judgement of all it
+touched. Scoring reads no other clock.
 """
 
 import asyncio
@@ -76,11 +77,15 @@ def is_due(state: Ticked, *, now: int, last: int | None, fewest_ms: int) -> bool
 
     T of the last tick        + fewest            + one minute
     |--------- never ---------|--- if needed -----|--- always --->
+                              (never, while our last one lies unread)
     """
     latest = max((t for t in (last, state.clock) if t is not None), default=None)
     if latest is None:
         return True
     if now < latest + fewest_ms:
         return False
+    if now >= latest + MOST_MS:
+        return True
+    is_unread = last is not None and (state.clock is None or state.clock < last)
     deadline_passed = state.next_due is not None and state.next_due <= now
-    return state.pending or deadline_passed or now >= latest + MOST_MS
+    return not is_unread and (state.pending or deadline_passed)

@@ -44,13 +44,18 @@ class Worker:
         self.pause_s = pause_s
         self.mine: set[int] = set()
         self.released = 0
+        self.kept: set[int] = set()
+        self.loads = {partition: asyncio.Event() for partition in range(PARTITIONS)}
+        for load in self.loads.values():
+            load.set()
         self._idle = asyncio.Event()
         self._idle.set()
 
-    def expect(self, partitions: Collection[int]) -> None:
-        """See Owner."""
+    def expect(self, partitions: Collection[int]) -> Collection[int]:
+        return self.kept & set(partitions)
 
     async def take(self, partition: int) -> int:
+        await self.loads[partition].wait()
         self.mine.add(partition)
         return self.ledger.position(partition)
 
@@ -165,6 +170,26 @@ async def test_positions_come_from_the_owner_and_may_lie_before_the_commit(log: 
         await log.write(10, partition=0)
         await soon(lambda: _committed(log, {0: 210}))
     assert second.applied[0] == list(range(210))
+
+
+@pytest.mark.parametrize("kept", [set[int](), {0}])
+async def test_nothing_flows_before_everything_is_loaded_but_what_was_kept(log: Log, kept: set[int]) -> None:
+    ledger = Ledger()
+    worker = Worker(ledger)
+    worker.kept = kept
+    worker.loads[1].clear()
+    for partition in range(PARTITIONS):
+        await log.write(100, partition=partition)
+    async with log.worker(worker):
+        await soon(lambda: _is(worker.mine == {0}))
+        if kept:
+            await soon(lambda: _is(ledger.total() == 100))
+        else:
+            await asyncio.sleep(0.5)
+            assert ledger.total() == 0
+        worker.loads[1].set()
+        await soon(lambda: _is(ledger.total() == 100 * PARTITIONS))
+    assert not ledger.faults
 
 
 async def test_a_second_worker_joins_and_leaves_without_a_record_lost_or_doubled(log: Log) -> None:

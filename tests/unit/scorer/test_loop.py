@@ -294,7 +294,12 @@ async def test_a_fold_that_raises_is_not_acknowledged() -> None:
 async def test_a_partition_that_stands_still_before_unread_events_ends_the_process() -> None:
     world = World()
     async with looping(world) as loop:
+        loop.expect([0, 1])
         await loop.take(0)
+        for end in range(1, 2 * IDLE_LOOKS):
+            loop.report_lag({0: end})
+        assert world.ended == [], "nothing moves while another partition is loaded"
+        loop.expect([0])
         for end in range(1, IDLE_LOOKS):
             loop.report_lag({0: end})
         assert world.ended == []

@@ -38,7 +38,14 @@ def test_a_log_without_a_tick_gets_one_at_once_and_only_one() -> None:
 )
 def test_at_most_one_a_second_and_at_least_one_a_minute(since_ms: int, *, pending: bool, wanted: bool) -> None:
     assert due(State(clock=NOW - since_ms, pending=pending)) is wanted
-    assert due(State(clock=NOW - 90_000, pending=pending), last=NOW - since_ms) is wanted
+
+
+def test_while_its_last_tick_lies_unread_a_scorer_writes_one_a_minute() -> None:
+    behind = State(clock=NOW - 90_000, next_due=NOW - 80_000, pending=True)
+    assert due(behind)
+    assert not due(behind, last=NOW - 59_999)
+    assert due(behind, last=NOW - 60_000)
+    assert due(State(clock=NOW - 1000, pending=True), last=NOW - 1000)
 
 
 def test_a_deadline_that_passed_is_a_reason() -> None:
@@ -73,6 +80,6 @@ async def test_a_tick_names_the_time_and_the_context_it_knows() -> None:
     tick = producer.sent[0][2]
     assert (tick["type"], tick["time"], tick["data"]) == ("churn.tick.v1", "2027-01-15T08:00:00.000Z", {"context": 41})
     now[0] += 1000
-    states[3].pending = True
+    states[3].clock, states[3].pending = NOW, True
     await ticker.turn()
     assert sorted(partition for _, partition, _ in producer.sent[1:]) == [3, 5]
