@@ -26,7 +26,7 @@ from aiokafka import AIOKafkaProducer
 from redis.asyncio import Redis
 
 from benchmarks.events import Population, drawn_from, population
-from benchmarks.states import DAY, SOURCE, filled, names_by_partition, ticked
+from benchmarks.states import SOURCE, filled, names_by_partition, ticked
 from deploy.local.kafka import LocalKafka
 from deploy.local.redis import LocalRedis
 from deploy.local.server import HOST, free_port
@@ -47,6 +47,8 @@ KEY = "42" * 32
 FIRST = Topology(generation=1, partitions=PARTITIONS)
 TIMEOUT_S = 400.0
 DRAWN = 1_000_000
+AGO_MS = 60_000
+"""How long before the benchmark everybody was judged last."""
 CAUGHT_UP = 1.0
 """Seconds of traffic that may lie unread: the consumer is never at the very end."""
 
@@ -115,8 +117,8 @@ class Run:
             key = ContextKind.BUNDLE.value.encode()
             await client.send_and_wait(CONTEXT, key=key, value=msgspec.json.encode(bundle), partition=0)
             for number, some in enumerate(names):
-                state = filled(number, some, seed=seed, now=now - DAY // 24)
-                ticked(state, at=now - DAY // 24)
+                state = filled(number, some, seed=seed, now=now - AGO_MS)
+                ticked(state, at=now - AGO_MS)
                 state.position = 0  # the log is empty; an account's chunk contains nothing of it
                 for cycle in range(2):
                     size += await _write_cycle(client, pack.begin(state, writer=str(cycle)), state)

@@ -93,4 +93,4 @@ def arrays_of(state: Partition) -> Iterator[np.ndarray]:
     indexes = (activity.account_rows, activity.signal_rows, activity.user_rows, activity.source_rows)
     yield from (index.slots for index in indexes)
     yield from (state.seen.table.keys, state.seen.table.values)
-    yield from (activity.names.data, activity.names.start, activity.names.length)
+    yield from (activity.names.data, activity.names.bounds)

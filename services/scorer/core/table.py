@@ -12,8 +12,8 @@ Column = npt.NDArray[Any]
 Layout = Mapping[str, tuple[type[np.generic], int | None, int]]
 """Dtype, width (None: scalar) and first value of each column."""
 
-GROWTH: Final = 8
-"""Columns grow by an eighth: memory counts for more here than the copying."""
+GROWTH: Final = 16
+"""Columns grow by a sixteenth: memory counts for more here than the copying."""
 NONE: Final = np.iinfo(np.int64).min
 """The value of an int64 column where nothing is known."""
 
@@ -154,46 +154,42 @@ class Names:
 
     def __init__(self) -> None:
         self.data: npt.NDArray[np.uint8] = np.zeros(4096, np.uint8)
-        self.start: Ints = np.zeros(256, np.int64)
-        self.length: Ints = np.zeros(256, np.int64)
+        self.bounds: npt.NDArray[np.uint32] = np.zeros(256, np.uint32)
+        """Where each text begins, and the one before ends."""
         self.count = 0
-        self._end = 0
 
     def append(self, texts: Sequence[bytes]) -> None:
         """Append texts; the first gets the number `count`."""
         lengths = np.fromiter(map(len, texts), np.int64, len(texts))
         joined = np.frombuffer(b"".join(texts), np.uint8)
-        self.data = _room(self.data, self._end + len(joined))
-        self.start = _room(self.start, self.count + len(texts))
-        self.length = _room(self.length, self.count + len(texts))
-        self.data[self._end : self._end + len(joined)] = joined
-        new = slice(self.count, self.count + len(texts))
-        self.length[new] = lengths
-        self.start[new] = self._end + np.cumsum(lengths) - lengths
-        self._end += len(joined)
+        begin = int(self.bounds[self.count])
+        self.data = _room(self.data, begin + len(joined))
+        self.bounds = _room(self.bounds, self.count + len(texts) + 1)
+        self.data[begin : begin + len(joined)] = joined
+        self.bounds[self.count + 1 : self.count + len(texts) + 1] = begin + np.cumsum(lengths)
         self.count += len(texts)
 
     def text(self, row: int) -> bytes:
         """Return one text."""
-        start = self.start[row]
-        return self.data[start : start + self.length[row]].tobytes()
+        return self.data[self.bounds[row] : self.bounds[row + 1]].tobytes()
 
     def texts(self, rows: Ints) -> list[bytes]:
         """Return many texts."""
         view = self.data.data
-        spans = zip(self.start[rows].tolist(), self.length[rows].tolist(), strict=True)
-        return [bytes(view[start : start + length]) for start, length in spans]
+        spans = zip(self.bounds[rows].tolist(), self.bounds[rows + 1].tolist(), strict=True)
+        return [bytes(view[begin:end]) for begin, end in spans]
 
     def equal(self, rows: Ints, texts: Sequence[bytes]) -> npt.NDArray[np.bool_]:
         """Say for each pair whether the text of that row is that text, byte for byte."""
         lengths = np.fromiter(map(len, texts), np.int64, len(texts))
-        same: npt.NDArray[np.bool_] = self.length[rows] == lengths
-        rows, mine, theirs = rows[same], lengths[same], np.frombuffer(b"".join(texts), np.uint8)
-        owner = np.repeat(np.arange(len(rows)), mine)
+        begins = self.bounds[rows].astype(np.int64)
+        same: npt.NDArray[np.bool_] = self.bounds[rows + 1] - begins == lengths
+        begins, mine, theirs = begins[same], lengths[same], np.frombuffer(b"".join(texts), np.uint8)
+        owner = np.repeat(np.arange(len(begins)), mine)
         within = np.arange(int(mine.sum())) - np.repeat(np.cumsum(mine) - mine, mine)
-        their_start = (np.cumsum(lengths) - lengths)[same]
-        differs = self.data[self.start[rows][owner] + within] != theirs[their_start[owner] + within]
-        wrong = np.zeros(len(rows), bool)
+        their_begin = (np.cumsum(lengths) - lengths)[same]
+        differs = self.data[begins[owner] + within] != theirs[their_begin[owner] + within]
+        wrong = np.zeros(len(begins), bool)
         wrong[owner[differs]] = True
         same[np.flatnonzero(same)[wrong]] = False
         return same
