@@ -181,14 +181,14 @@ class Process:
             self.stop()
 
     def is_done(self) -> bool:
-        """Whether everything in the log is acknowledged and Redis has it."""
+        """Whether everything in the log is judged and acknowledged, and Redis has it."""
         if not self.fed:
             return False
         world, owned = self.world, self.loop._owned
         for partition in self.partitions:
             end = len(world.events[partition])
             mine = owned.get(partition)
-            if mine is None or mine.lane.durable != end or mine.mirror._waiting:
+            if mine is None or mine.state.pending or mine.lane.durable != end or mine.mirror._waiting:
                 return False
             if self.pace.refill and (partition not in world.filled or partition in self.loop._unsure):
                 return False
