@@ -20,6 +20,7 @@ from typing import Any, Final, Protocol, cast
 
 import faust
 import numpy as np
+import structlog
 from aiokafka.structs import ConsumerRecord
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
@@ -31,6 +32,8 @@ from shared.tasks import cancel
 COMMIT_TIMEOUT_S: Final = 5.0
 QUEUED_BATCHES: Final = 4
 """Faust's queue counts batches here: its default of 4,096 would be gigabytes."""
+
+log = structlog.get_logger(__name__)
 
 Records = Sequence[ConsumerRecord[bytes | None, bytes | None]]
 
@@ -92,12 +95,13 @@ class BatchConsumer(driver.Consumer):
     """Faust's consumer, handing out batches.
 
     `_spans` holds, per partition, the last offset of each batch handed out and not yet committed, in order;
-    `_next` the next offset to hand out, for partitions whose state is ready.
+    `_next` the next offset to hand out, for partitions whose state is ready; `_gaps` where a fetch began behind that.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._spans: defaultdict[TP, deque[int]] = defaultdict(deque)
         self._next: dict[TP, int] = {}
+        self._gaps: dict[TP, tuple[int, int]] = {}
         self._taking: asyncio.Task[None] | None = None
         super().__init__(*args, **kwargs)
         _refuse(_missing_attributes(self))
@@ -116,7 +120,7 @@ class BatchConsumer(driver.Consumer):
                 return
             tp = TP(tp_found.topic, tp_found.partition)
             fresh = self._fresh(tp, records)
-            if fresh:
+            if fresh and await self._follows(tp, fresh[0].offset):
                 self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
                 yield tp, self._message(tp, batch_of(fresh, generation=generation))
 
@@ -127,6 +131,20 @@ class BatchConsumer(driver.Consumer):
         if records[0].offset < due:  # fetched before the seek
             records = [record for record in records if record.offset >= due]
         return records
+
+    async def _follows(self, tp: TP, first: int) -> bool:
+        """Say whether nothing lies between what was handed out and `first`; what seems to be a gap is fetched again.
+
+        A fetch on its way while a position is sought brings later records, or takes ours away with it. A gap that a
+        transaction or retention left is still there the second time.
+        """
+        gap = (self._next[tp], first)
+        if first <= self._next[tp] or self._gaps.pop(tp, None) == gap:
+            return True
+        log.info("gap_fetched_again", partition=tp.partition, due=gap[0], first=first)
+        self._gaps[tp] = gap
+        await self.seek_wait({tp: gap[0]})
+        return False
 
     def _message(self, tp: TP, batch: Batch) -> ConsumerMessage:
         last = int(batch.offsets[-1])

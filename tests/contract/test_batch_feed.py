@@ -5,6 +5,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -12,7 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from services.scorer.app import faust_app
 from services.scorer.core.batch import Batch
-from services.scorer.feed import BatchApp
+from services.scorer.feed import BatchApp, BatchConsumer
 from shared.contracts.topics import Topic
 from tests.support.waiting import soon
 
@@ -190,6 +191,41 @@ async def test_nothing_flows_before_everything_is_loaded_but_what_was_kept(log: 
         worker.loads[1].set()
         await soon(lambda: _is(ledger.total() == 100 * PARTITIONS))
     assert not ledger.faults
+
+
+async def test_records_that_a_fetch_left_out_are_fetched_again(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a fetch does that was on its way while its position was sought."""
+    fetch, left_out = BatchConsumer._wait_next_records, set[int]()
+
+    async def late(consumer: BatchConsumer, timeout_s: float) -> Any:
+        found, active = await fetch(consumer, timeout_s)
+        cut = {}
+        for tp, records in (found or {}).items():
+            is_late = len(records) > 20 and records[0].offset not in left_out
+            left_out.update({records[0].offset} if is_late else ())
+            cut[tp] = records[10:] if is_late else records
+        return cut, active
+
+    monkeypatch.setattr(BatchConsumer, "_wait_next_records", late)
+    ledger = Ledger()
+    await log.write(1000, partition=0)
+    async with log.worker(Worker(ledger)):
+        await soon(lambda: _is(ledger.total() == 1000))
+    assert len(left_out) >= 3
+    assert ledger.applied[0] == list(range(1000))
+
+
+async def test_gaps_of_transactions_are_passed_over(log: Log) -> None:
+    ledger = Ledger()
+    async with log.worker(Worker(ledger)):
+        async with AIOKafkaProducer(bootstrap_servers=log.bootstrap, transactional_id=log.group) as producer:
+            for turn in range(5):
+                async with producer.transaction():
+                    for n in range(10):
+                        await producer.send(log.topic, b"%d" % n, key=b"k", partition=0)
+                await soon(lambda turn=turn: _is(ledger.total() == 10 * (turn + 1)))  # type: ignore[misc]
+        await soon(lambda: _committed(log, {0: 54}))
+    assert ledger.applied[0] == [offset for offset in range(55) if offset % 11 != 10]
 
 
 async def test_a_second_worker_joins_and_leaves_without_a_record_lost_or_doubled(log: Log) -> None:
