@@ -270,10 +270,13 @@ class Cycles(Generic[S]):
             await self._activity.trim(self._partition, before=before)
 
     async def _is_ahead(self, *, base: int) -> bool:
-        """Say whether no other process closed a later cycle: what is stale must not delete what is not."""
+        """Say whether no other process began a later cycle: what is stale must not delete what is not.
+
+        One that begins after this was read lies behind what would be deleted.
+        """
         records, _ = await self._activity.read(self._partition, progress=lambda: None)
-        markers = [marker for _, value in records if (marker := self._core.marker_of(value)) is not None]
-        self._is_alone = all(marker.base <= base for marker in markers)
+        bases = [found for _, value in records if (found := self._core.base_of(value)) is not None]
+        self._is_alone = max(bases, default=base) <= base
         if not self._is_alone:
             log.warning("checkpoint_of_another_is_ahead", partition=self._partition, base=base)
         return self._is_alone

@@ -88,6 +88,9 @@ class Core(Protocol[S]):
     def marker_of(self, record: bytes) -> Marker | None:
         """Return the marker that a record of the checkpoint is, None for any other."""
 
+    def base_of(self, record: bytes) -> int | None:
+        """Return the base of the cycle that a record of the checkpoint belongs to."""
+
     def restore(self, records: Iterable[bytes], *, partition: int) -> S | None:
         """Return the state of the complete cycle with the highest base among records, None without one."""
 
@@ -116,6 +119,9 @@ class Columnar:
 
     def marker_of(self, record: bytes) -> chunks.Marker | None:
         return chunks.read_marker(record) if chunks.kind_of(record) == "marker" else None
+
+    def base_of(self, record: bytes) -> int | None:
+        return chunks.base_of(record)
 
     def restore(self, records: Iterable[bytes], *, partition: int) -> Partition | None:
         return restore(records, partition=partition, partitions=self.partitions, seed=self.seed)

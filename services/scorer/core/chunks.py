@@ -143,6 +143,12 @@ def cycle_of(value: bytes) -> str | None:
     return msgspec.msgpack.decode(value[5:], type=_Part).cycle
 
 
+def base_of(value: bytes) -> int | None:
+    """Return the base of the cycle that a chunk's record or a marker belongs to; None for anything else."""
+    cycle = read_marker(value).cycle if kind_of(value) == "marker" else cycle_of(value)
+    return None if cycle is None else int(cycle.partition("-")[0])
+
+
 def records_of(content: Chunk | Ids, *, cycle: str, number: int) -> list[bytes]:
     """Return what a cycle holds under `number` as records, several where it is long."""
     body = (b"A" if isinstance(content, Chunk) else b"I") + msgspec.msgpack.encode(content)

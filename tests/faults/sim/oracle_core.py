@@ -27,6 +27,7 @@ from tests.faults.sim.oracle_cycle import (
     OracleChunk,
     OracleCycle,
     OracleMarker,
+    base_of,
     complete,
     read_marker,
     sorted_out,
@@ -107,6 +108,9 @@ class OracleCore:
 
     def marker_of(self, record: bytes) -> OracleMarker | None:
         return read_marker(record) if record[:1] == b"M" else None
+
+    def base_of(self, record: bytes) -> int | None:
+        return base_of(record)
 
     def restore(self, records: Iterable[bytes], *, partition: int) -> OracleState | None:
         chunks, markers = sorted_out(records)

@@ -92,6 +92,11 @@ def read_marker(record: bytes) -> OracleMarker:
     return OracleMarker(cycle.decode(), base, chunks, kept, first_record, previous, mirrored == b"1")
 
 
+def base_of(record: bytes) -> int:
+    """Return the base of the cycle a record belongs to."""
+    return int(record.split()[1].partition(b"-")[0])
+
+
 def sorted_out(records: Iterable[bytes]) -> tuple[dict[str, dict[int, OracleChunk]], list[OracleMarker]]:
     """Return the chunks by cycle and number, and the markers, in log order."""
     chunks: dict[str, dict[int, OracleChunk]] = {}

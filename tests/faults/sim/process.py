@@ -329,6 +329,7 @@ class Writer:
         self._poison = poison
         self.last_healths = core.last_healths
         self.marker_of = core.marker_of
+        self.base_of = core.base_of
         self.restore = core.restore
         self._begin = core.begin
         self._name = name

@@ -237,6 +237,20 @@ async def test_a_stale_writer_does_not_delete_the_cycle_of_the_owner() -> None:
     assert log.kinds().count("marker") == 2
 
 
+async def test_nor_one_that_the_owner_has_only_begun() -> None:
+    log, stale, owner = Log(), partition_with(3), partition_with(3)
+    mine = cycles(log, stale)
+    owner.position = 20
+    theirs = CORE.begin(owner, writer="the owner")
+    for record in theirs.next(owner) or ():
+        await log.write(0, record)
+    for _ in range(3):
+        await mine._cycle()
+        stale.position += 1
+    assert log.trimmed == []
+    assert 0 in log.records
+
+
 async def test_the_budget_spreads_bytes_over_time() -> None:
     budget = Budget(1000)
     loop = asyncio.get_running_loop()
