@@ -36,7 +36,9 @@ COUNTED_WITHIN_S: Final = 20.0
 """A scorer counts its fates once a second."""
 TRAFFIC_ENDS_WITHIN_S: Final = 60.0
 JUDGES: Final = 2
-PLANNED_EXITS: Final = frozenset({KILLED, 1, 70, 75, 76, 77, 78})
+KAFKA_AWAY: Final = 3
+"""What uvicorn ends with when a service can't start."""
+PLANNED_EXITS: Final = frozenset({KILLED, 1, KAFKA_AWAY, 70, 75, 76, 77, 78})
 """What a service may end with while servers fail: crash-only, restarted, and right afterwards."""
 _IN_A_CALL: Final = frozenset(
     {Fault.KILL, Fault.POINT, Fault.PAUSE, Fault.LATENCY, Fault.CUT, Fault.HALF_OPEN, Fault.DISK_FULL}
