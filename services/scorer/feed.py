@@ -63,7 +63,7 @@ class Owner(Protocol):
         """End the process: nobody planned for this."""
 
 
-def batch_of(records: Records, *, generation: int) -> Batch:
+def batch_of(records: Records, *, generation: int, since: int = 0) -> Batch:
     """Put the records of one poll of one partition (at least one) into columns and one buffer."""
     n = len(records)
     parts = [record.key for record in records] + [record.value for record in records]
@@ -75,6 +75,7 @@ def batch_of(records: Records, *, generation: int) -> Batch:
         topic=records[0].topic,
         partition=records[0].partition,
         generation=generation,
+        since=since,
         data=whole,
         offsets=np.fromiter([record.offset for record in records], np.int64, n),
         timestamps=np.fromiter([record.timestamp for record in records], np.int64, n),
@@ -122,7 +123,7 @@ class BatchConsumer(driver.Consumer):
             fresh = self._fresh(tp, records)
             if fresh and await self._follows(tp, fresh[0].offset):
                 self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
-                yield tp, self._message(tp, batch_of(fresh, generation=generation))
+                yield tp, self._message(tp, batch_of(fresh, generation=generation, since=self._next[tp]))
 
     def _fresh(self, tp: TP, records: Records) -> Records:
         due = self._next.get(tp)

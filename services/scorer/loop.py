@@ -130,6 +130,7 @@ class Loop(Generic[S]):
         batch = await readable(batch, core=self.core, state=owned.state, context=self.context, now_ms=self.now_ms)
         if self._owned.get(batch.partition) is not owned:
             return
+        _check_handed_out(batch, position=owned.state.position)
         self.fence.check()
         # from here to the lane nothing may wait: a state ahead of its outputs must not be given up
         began = time.perf_counter()
@@ -363,3 +364,10 @@ class Loop(Generic[S]):
 
     def _oldest_recovery(self) -> float | None:
         return min(list(self._loading.values()), default=None)
+
+
+def _check_handed_out(batch: Batch, *, position: int) -> None:
+    """Raise when records handed out before a batch never came here; the restart reads them again."""
+    if batch.since > position:
+        span = f"{position} to {batch.since - 1}"
+        raise LookupError(f"records {span} of partition {batch.partition} were handed out and never came")

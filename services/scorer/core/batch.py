@@ -14,7 +14,8 @@ class Batch:
     """Records of one partition in offset order: one buffer and int64 columns of equal length.
 
     `timestamps` are the broker's, epoch ms. A key or value lies at `data[start : start + length]`; length −1 is null.
-    `headers` holds the headers of the few rows that have any, by row.
+    `headers` holds the headers of the few rows that have any, by row. Nothing of the log lies between `since` and the
+    first record.
     """
 
     topic: str
@@ -28,6 +29,7 @@ class Batch:
     value_start: Ints
     value_length: Ints
     headers: Mapping[int, tuple[tuple[str, bytes], ...]] = field(default_factory=dict)
+    since: int = 0
     quarantined: frozenset[int] = frozenset()
     """Rows that are dead unread: the core raised on them before."""
 

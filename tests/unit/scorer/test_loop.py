@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -310,6 +311,17 @@ async def test_a_partition_that_stands_still_before_unread_events_ends_the_proce
         assert world.ended == []
         loop.report_lag({0: 500})
         assert [code for code, _ in world.ended] == [Exit.NO_PROGRESS]
+
+
+async def test_a_batch_behind_records_that_never_came_is_refused() -> None:
+    world = World()
+    async with looping(world) as loop:
+        await loop.take(0)
+        with pytest.raises(LookupError, match="records 0 to 4 of partition 0"):
+            await process(loop, world, replace(batch(5, b"x"), since=5))
+        await process(loop, world, replace(batch(5, b"x"), since=0))  # a gap of the log itself
+        await settled()
+        assert world.acknowledged == [5]
 
 
 async def test_a_partition_with_nothing_to_read_may_stand_still() -> None:
