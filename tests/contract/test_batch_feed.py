@@ -244,6 +244,36 @@ async def test_a_second_worker_joins_and_leaves_without_a_record_lost_or_doubled
     assert not ledger.faults
 
 
+@pytest.mark.proof
+@pytest.mark.timeout(300)
+async def test_a_worker_may_come_and_go_at_any_moment_of_a_busy_log(log: Log) -> None:
+    """Fetches are under way while positions are sought, about once in three turns."""
+
+    async def write() -> None:
+        async with AIOKafkaProducer(bootstrap_servers=log.bootstrap, compression_type="lz4") as producer:
+            while not ended.is_set():
+                for partition in range(PARTITIONS):
+                    for _ in range(5):
+                        await producer.send(log.topic, b"x", key=b"k", partition=partition)
+                        sent[partition] += 1
+                await asyncio.sleep(0.01)
+
+    ledger, ended, sent = Ledger(), asyncio.Event(), [0] * PARTITIONS
+    one, two = Worker(ledger, pause_s=0.01), Worker(ledger, pause_s=0.01)
+    one.kept = two.kept = set(range(PARTITIONS))
+    writing = asyncio.create_task(write())
+    async with log.worker(one):
+        await soon(lambda: _is(ledger.total() > 200))
+        for turn in range(20):
+            async with log.worker(two):
+                await asyncio.sleep(1.5 + turn % 7 * 0.2)
+            await asyncio.sleep(0.5 + turn % 5 * 0.2)
+        ended.set()
+        await writing
+        await soon(lambda: _is(ledger.total() >= sum(sent)))
+    assert ledger.applied == {partition: list(range(count)) for partition, count in enumerate(sent)}
+
+
 async def _is(condition: bool) -> bool:  # noqa: FBT001  a condition
     return condition
 
