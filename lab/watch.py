@@ -1,9 +1,10 @@
 """`churnwatch watch`: see what becomes of the events a key sends, and how their accounts stand."""
 
-import time
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+import signal
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from threading import Event
 from typing import Any, Final
 
 from lab.service import INGEST_URL, Away, Service
@@ -40,14 +41,29 @@ def watch(*, key: str, url: str = INGEST_URL, once: bool = False) -> None:
     if not first["events"]:
         print("nothing was sent with this key yet; `churnwatch key create` shows code to paste", flush=True)
     found: Mapping[str, Any] | None = first
-    with suppress(KeyboardInterrupt):
+    with _until_ctrl_c() as over:
         while True:
             for line in news(found, shown=shown, standing=standing) if found else ():
                 print(line, flush=True)
-            if once:
+            if once or over.wait(POLL_S):
                 return
-            time.sleep(POLL_S)
             found = _again(ingest, was_there=found is not None)
+
+
+@contextmanager
+def _until_ctrl_c() -> Iterator[Event]:
+    """Yield what Ctrl-C sets: a KeyboardInterrupt is lost where it comes up in a destructor; a second one ends at once."""
+    over, before = Event(), signal.getsignal(signal.SIGINT)
+
+    def end(*_: object) -> None:
+        over.set()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, end)
+    try:
+        yield over
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _again(ingest: Service, *, was_there: bool) -> Mapping[str, Any] | None:

@@ -50,7 +50,7 @@ def test_a_new_generation_goes_on_as_if_nothing_had_happened(log: Log, at: float
         for number in range(old)
     ]
     for account in ACCOUNTS:
-        # rows of a file that come out of order are judged by what else lies in their partition
+        # rows out of order are judged by what else lies in their partition, so by the cut itself (docs/scoring.md §12)
         assume(apart[partition_of(account.encode(), partitions=old)].of(account) == whole.of(account))
         first = before[partition_of(account.encode(), partitions=old)]
         state, second = after[partition_of(account.encode(), partitions=new)]

@@ -11,8 +11,8 @@ import pytest
 
 from deploy.local.server import ROOT
 
-FAULTS = 2
-"""Fewest faults that make a run worth something, on a machine that is busy with other tests; idle, it is seven."""
+FAULTS = 4
+"""Fewest faults that make a run worth something, on a machine that is busy with other tests; idle, it is some fourteen."""
 
 
 def faults(folder: Path, *arguments: str, within_s: float) -> dict[str, Any]:
@@ -27,9 +27,9 @@ def faults(folder: Path, *arguments: str, within_s: float) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.timeout(480)
+@pytest.mark.timeout(660)
 def test_nothing_is_lost_or_doubled_whatever_is_killed(tmp_path: Path) -> None:
-    found = faults(tmp_path, "--minutes", "1.5", "--seed", "11", within_s=460)
+    found = faults(tmp_path, "--minutes", "3", "--seed", "11", within_s=640)
     counts = found["counts"]
     assert len(found["faults"]) >= FAULTS
     assert counts["accepted"] > 1000
