@@ -52,7 +52,7 @@ def watch(*, key: str, url: str = INGEST_URL, once: bool = False) -> None:
 
 @contextmanager
 def _until_ctrl_c() -> Iterator[Event]:
-    """Yield what Ctrl-C sets: a KeyboardInterrupt is lost where it comes up in a destructor; a second one ends at once."""
+    """Yield what Ctrl-C sets: a KeyboardInterrupt that comes up in a destructor is lost. A second one ends at once."""
     over, before = Event(), signal.getsignal(signal.SIGINT)
 
     def end(*_: object) -> None:

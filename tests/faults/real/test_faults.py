@@ -12,7 +12,7 @@ import pytest
 from deploy.local.server import ROOT
 
 FAULTS = 4
-"""Fewest faults that make a run worth something, on a machine that is busy with other tests; idle, it is some fourteen."""
+"""Fewest faults that make a run worth something on a machine busy with other tests; idle, it is some fourteen."""
 
 
 def faults(folder: Path, *arguments: str, within_s: float) -> dict[str, Any]:
