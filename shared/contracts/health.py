@@ -81,6 +81,10 @@ class AccountHealth(msgspec.Struct, frozen=True, kw_only=True):
     contributions: list[Contribution]
     episodes: list[OpenEpisode]
     attributes: Attributes
+    scorecard: str = "default"
+    """Which scorecard it was scored by."""
+    stage: str = ""
+    """The lifecycle stage, told or derived; empty in what older versions wrote."""
 
 
 class Reconstructed(msgspec.Struct, frozen=True, kw_only=True):

@@ -39,7 +39,7 @@ class Code(IntEnum):
     FACT = 4
     """account, billing, survey, subscription: applied at any age."""
     KEPT_AT_ANY_AGE = 5
-    """user, goal, milestone: change nothing yet."""
+    """user (only removals count), goal, milestone (change nothing yet)."""
     KEPT = 6
     """sentiment, override: change nothing yet."""
     TICK = 7
@@ -77,7 +77,7 @@ class Decoded:
     """The records of a batch as columns of equal length.
 
     `code` is a Code; `at` is occurred_at (a tick's T) in epoch ms; hashes are keyed, `user` is 0 without a user.
-    `imported` tells rows of a history; `facts` holds the typed data of rows of code FACT,
+    `imported` tells rows of a history; `facts` holds the typed data of kinds that are checked,
     `contexts` the context offset of ticks, `dead` reason and detail of dead rows.
     """
 

@@ -1,11 +1,14 @@
 """Keep what is known of an account beside its activity: each field the value of the latest event that told it."""
 
+import re
 from collections.abc import Iterable
+from datetime import date
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from services.scorer.core.activity import Activity
+from services.scorer.core.days import NO_DAY
 from services.scorer.core.table import NONE
 from shared.contracts.events import AccountFacts, Billing, BillingStatus, Subscription, SubscriptionStatus, Survey
 from shared.contracts.health import Attributes
@@ -26,6 +29,8 @@ class Told(NamedTuple):
 
 SUBSCRIPTIONS: Final = ("", *(status.value for status in SubscriptionStatus))
 """Subscription statuses by the code in the column `subscription`; 0 is none."""
+_EPOCH: Final = date(1970, 1, 1)
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _ATTRIBUTES: Final = frozenset(Attributes.__struct_fields__)
 
 
@@ -59,12 +64,16 @@ class Facts:
         known = {name: field[0] for name, field in fields.items() if name in _ATTRIBUTES}
         self.attributes[account] = msgspec.json.encode(Attributes(**known)).decode()
         self.listed[account] = (known.get("owner"), known.get("segment"), known.get("arr"), known.get("name"))
+        columns["segment"][account] = activity.segments.number(known.get("segment"))
+        columns["stage"][account] = activity.stages.number(known.get("stage"))
+        columns["trial"][account] = known.get("trial", False)
         columns["seats"][account] = known.get("seats", NONE)
         columns["deleted"][account] = known.get("deleted", False)
         columns["subscription"][account] = SUBSCRIPTIONS.index(known.get("subscription", ""))
         for name in ("payment_failed_at", "invoice_paid_at"):
             columns[name][account] = fields[name][1] if name in fields else NONE
-        for name in ("nps", "csat"):
+        columns["renewal_day"][account] = _day_of(known.get("renewal_date"))
+        for name in ("nps", "csat", "ces"):
             columns[name][account], columns[f"{name}_at"][account] = fields.get(name, (NONE, NONE))[:2]
 
 
@@ -82,3 +91,13 @@ def _fields_of(data: msgspec.Struct, *, at: int) -> Iterable[tuple[str, Any]]:
             return [("subscription", data.status.value)]
         case _:
             return []
+
+
+def _day_of(text: str | None) -> int:
+    """Return the day (since 1970-01-01) that a date YYYY-MM-DD names, NO_DAY where it names none."""
+    if text is None or not _DATE.fullmatch(text):
+        return NO_DAY
+    try:
+        return (date.fromisoformat(text) - _EPOCH).days
+    except ValueError:
+        return NO_DAY
