@@ -9,19 +9,29 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lab.oracle_erasure import expiries
-from lab.oracle_features import DAY, HOUR, History, Names, deadline_after, features_of
-from lab.oracle_health import Episode, View, band_of, contributions_of, is_news, scorecard_of, stage_of, steps_of
+from lab.oracle_features import DAY, HOUR, History, Names, deadline_after, features_of, last_day
+from lab.oracle_health import (
+    Episode,
+    View,
+    band_of,
+    contributions_of,
+    is_news,
+    overridden,
+    scorecard_of,
+    stage_of,
+    steps_of,
+)
 from lab.oracle_medians import Usual, compared, usual_by
-from lab.oracle_records import CHECKED, Dead, Event, Record, Tick, read
+from lab.oracle_records import FACTS, Dead, Event, Record, Tick, read
 from lab.oracle_seen import Seen
 from shared.contracts.context import Guard, GuardState, Import, ImportState, Quarantine, Summary
 from shared.contracts.events import MOVED_HEADER, AccountFacts, Kind
-from shared.contracts.health import AccountHealth, Attributes, Band, OpenEpisode
+from shared.contracts.health import AccountHealth, Attributes, Band, OpenEpisode, OverrideNote
 from shared.contracts.partition import partition_of, roll_ms
 from shared.contracts.risk import Change, Transition, transition_id
 
-TIMELESS = CHECKED | {Kind.OUTCOME, Kind.GOAL, Kind.MILESTONE}
-LASTING = {*(CHECKED - {Kind.USER, Kind.ERASURE}), Kind.OUTCOME, Kind.GOAL, Kind.MILESTONE}
+LASTING = FACTS | {Kind.OUTCOME, Kind.GOAL, Kind.MILESTONE}
+TIMELESS = LASTING | {Kind.USER, Kind.ERASURE}
 PRESENCE = {Kind.LOGIN, Kind.USAGE, Kind.OUTCOME}
 
 
@@ -226,6 +236,11 @@ def _learn(history: History, event: Event) -> None:
         history.learn("subscription", data["status"], stamp=stamp)
     elif event.kind == Kind.SURVEY:
         history.learn(data["kind"], data["score"], stamp=stamp)
+    elif event.kind == Kind.SENTIMENT:
+        history.learn("sentiment", (data["score"], data.get("until")), stamp=stamp)
+    elif event.kind == Kind.OVERRIDE:
+        told = (data.get("health"), data.get("until"), data["by"], data.get("reason"))
+        history.learn("override", told, stamp=stamp)
     elif event.kind == Kind.BILLING:
         history.learn(f"{data['status']}_at", None, stamp=stamp)
 
@@ -359,6 +374,8 @@ def _judge(log: Log, account: Account, evaluation: Evaluation, *, standing: bool
     stage = stage_of(view, bundle.scorecard.get("stages") or {})
     card, dimensions = scorecard_of(history, stage, bundle.scorecard)
     contributions = contributions_of(view.features, dimensions) if view.enough and not history.ended else []
+    if "override" in view.features:
+        card, contributions = "override", [] if history.ended else [overridden(view.features["override"])]
     health = sum(c.points for c in contributions) if contributions else None
     account.band = band_of(health, before=account.band, bands=bundle.scorecard["bands"])
     steps, account.episodes = steps_of(view, bundle.rules["rules"], account.episodes)
@@ -388,6 +405,7 @@ def _judge(log: Log, account: Account, evaluation: Evaluation, *, standing: bool
         attributes=_attributes(history),
         scorecard=card,
         stage=stage,
+        override=_note(history) if card == "override" and not history.ended else None,
     )
     evaluation.healths[history.account] = published
     evaluation.transitions += [
@@ -440,6 +458,11 @@ def _view(history: History, t: int, *, bundle: Bundle, usual: Mapping[str, int],
         alpha_permille=alpha,
         held=held,
     )
+
+
+def _note(history: History) -> OverrideNote:
+    health, _, by, reason = history.value("override")
+    return OverrideNote(health=health, by=by, reason=reason, until=last_day(history, "override"))
 
 
 def _attributes(history: History) -> Attributes:

@@ -271,11 +271,21 @@ def _facts_at(history: History, day: int) -> dict[str, int]:
     renewal = _date(history.value("renewal_date"))
     if renewal is not None:
         features["renewal_days"] = renewal - day
+    for name in ("sentiment", "override"):
+        told = history.value(name)
+        if told is not None and told[0] is not None and day <= last_day(history, name):
+            features[name] = told[0]
     for name in ("nps", "csat", "ces"):
         score = survey_score(history, name, day=day)
         if score is not None:
             features[name] = score
     return features
+
+
+def last_day(history: History, name: str) -> int:
+    """Return the last account-day on which a sentiment or an override is good."""
+    until, at = _date(history.value(name)[1]), history.time(name)
+    return history.day(at or 0) + 90 if until is None else until
 
 
 def _date(text: str | None) -> int | None:

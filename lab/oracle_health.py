@@ -100,6 +100,11 @@ def contributions_of(features: dict[str, int], dimensions: dict[str, Any]) -> li
     return contributions
 
 
+def overridden(health: int) -> Contribution:
+    """Return the only contribution to a health set by hand."""
+    return Contribution(dimension="override", measure="override", points=1000 * health, possible=100_000, value=health)
+
+
 def _score(value: int | None, measure: dict[str, Any]) -> int:
     if value is None:
         return 50_000 if measure["missing"] == "neutral" else 0

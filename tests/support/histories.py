@@ -313,6 +313,16 @@ def _account_fact(rng: random.Random) -> tuple[str, dict[str, object]]:
     return "account", {name: fields[name]() for name in weights}
 
 
+def _judged(rng: random.Random, points: str) -> dict[str, object]:
+    """Return a sentiment or an override by somebody: good for some time, lifted, or odd."""
+    data: dict[str, object] = {
+        points: rng.choice((0, 30, 77, 100, 101, -1, None, "5")),
+        "by": rng.choice(("eve", "eve", "")),
+    }
+    until = {"until": rng.choice(("2026-04-12", "2026-04-13", "2026-05-31", "2026-02-30", "soon"))}
+    return data | rng.choice((until, until, {}, {"reason": "new champion"}))
+
+
 def _erased(rng: random.Random) -> dict[str, object]:
     return {} if rng.random() < 0.3 else {"user": rng.choice(("u1", "u2", None, "", 5))}
 
@@ -330,6 +340,8 @@ FACTS: Sequence[Callable[[random.Random], tuple[str, dict[str, object]]]] = (
     ),
     lambda rng: ("user", {"user": rng.choice(("u1", None)), "removed": rng.choice((True, True, False, None, 1))}),
     lambda rng: ("erasure", _erased(rng)),
+    lambda rng: ("sentiment", _judged(rng, "score")),
+    lambda rng: ("override", _judged(rng, "health")),
 )
 
 
@@ -470,7 +482,9 @@ def _life(rng: random.Random, account: str, days: int) -> list[Happening]:
             names = ("Export", "Export", "Export", "Report", "Sync", "Configure", "Oops", "never.heard of")
             data: dict[str, object] = {"user": rng.choice(users), "name": rng.choice(names)}
             if rng.random() < 0.02:
-                kind, data = "user", {"user": rng.choice(users), "removed": True}
+                kind = rng.choice(("user", "override", "sentiment"))
+                data = {"user": rng.choice(users), "removed": True, "by": "eve", "until": "2026-05-05"}
+                data |= {"health": rng.choice((20, 90, None)), "score": rng.choice((10, 80))}
             found.append((at + late, account, kind, at, data))
     if rng.random() < 0.5:  # an answer given early and never again: it must stop to count on its 91st day
         at = START + rng.randrange(5 * DAY)

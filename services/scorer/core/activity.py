@@ -48,6 +48,10 @@ ACCOUNTS: Final[Layout] = {
     "ces": (np.int64, None, NONE),
     "ces_at": (np.int64, None, NONE),
     "renewal_day": (np.int32, None, NO_DAY),
+    "sentiment": (np.int8, None, -1),
+    "sentiment_until": (np.int32, None, NO_DAY),  # its last day
+    "override": (np.int8, None, -1),
+    "override_until": (np.int32, None, NO_DAY),
     "subscription": (np.int8, None, 0),
     "deleted": (np.bool_, None, 0),
     "evaluated_at": (np.int64, None, NONE),  # T and offset of the tick that last judged it

@@ -91,7 +91,7 @@ def _apply(state: State, decoded: Decoded, *, rows: Ints, accounts: Ints, users:
             user=np.where(by_hand, users, 0),
         )
     )
-    is_fact = np.flatnonzero(code == Code.FACT)
+    is_fact = np.flatnonzero((code == Code.FACT) | (code == Code.KEPT))
     facts = [
         Told(int(accounts[where]), int(decoded.at[row]), envelope.id, envelope.source, decoded.facts[row])
         for where, row in zip(is_fact, rows[is_fact].tolist(), strict=True)

@@ -173,6 +173,7 @@ class CompiledBundle:
     scorecard: Scorecard
     rules: tuple[Rule, ...]
     scorecard_names: tuple[str, ...]
+    """The default first; last comes that of accounts whose health is overridden."""
     uses: tuple[Use, ...]
     measures: tuple[CompiledMeasure, ...]
     """Those of all scorecards, one after the other; so are the dimensions."""

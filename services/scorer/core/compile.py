@@ -29,6 +29,10 @@ T = TypeVar("T")
 
 DEFAULT: Final = "default"
 """The scorecard of accounts that no other fits."""
+OVERRIDE: Final = "override"
+"""The scorecard of accounts whose health somebody set: nothing but that health."""
+_AS_SET: Final = Measure(weight=1, missing="exclude", curve=[(0, 0), (100, 100)])
+_OVERRIDDEN: Final = {OVERRIDE: Dimension(weight=1, measures={OVERRIDE: _AS_SET})}
 _NAMED_CLASSES: Final = ("automation", "exports", "admin", "errors")
 
 
@@ -95,14 +99,18 @@ def _use_faults(scorecard: Scorecard) -> Iterator[Fault]:
     """Find scorecards that are used and not there, or there and not used."""
     if DEFAULT in scorecard.scorecards:
         yield Fault(("scorecard", "scorecards", DEFAULT), f"{DEFAULT!r} is the one whose dimensions stand at the top")
+    if OVERRIDE in scorecard.scorecards:
+        yield Fault(
+            ("scorecard", "scorecards", OVERRIDE), f"{OVERRIDE!r} is that of accounts whose health is set by hand"
+        )
     for number, use in enumerate(scorecard.use):
         place = ("scorecard", "use", number)
-        if use.scorecard not in _scorecards(scorecard):
-            known = ", ".join(_scorecards(scorecard))
+        if use.scorecard not in (DEFAULT, *scorecard.scorecards):
+            known = ", ".join((DEFAULT, *scorecard.scorecards))
             yield Fault((*place, "scorecard"), f"no scorecard {use.scorecard!r}; there are {known}")
         if use.segments is None and use.stages is None:
             yield Fault(place, "fits every account: name segments or stages, or make it the default")
-    for name in scorecard.scorecards.keys() - {use.scorecard for use in scorecard.use}:
+    for name in scorecard.scorecards.keys() - {use.scorecard for use in scorecard.use} - {DEFAULT, OVERRIDE}:
         yield Fault(("scorecard", "scorecards", name), "nobody is scored by it: name it under `use`")
 
 
@@ -177,7 +185,7 @@ def _features_read(scorecard: Scorecard, rules: Rules) -> list[Feature]:
 def _scorecards(scorecard: Scorecard) -> dict[str, dict[str, Dimension]]:
     """Return the dimensions of every scorecard, the default one first."""
     others = {name: other.dimensions for name, other in scorecard.scorecards.items()}
-    return {DEFAULT: scorecard.dimensions, **others}
+    return {DEFAULT: scorecard.dimensions, **others, OVERRIDE: _OVERRIDDEN}
 
 
 def _all_measures(scorecard: Scorecard) -> Iterator[tuple[str, str, str, Measure]]:

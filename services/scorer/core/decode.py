@@ -41,7 +41,7 @@ class Code(IntEnum):
     KEPT_AT_ANY_AGE = 5
     """user (only removals count), goal, milestone (change nothing yet)."""
     KEPT = 6
-    """sentiment, override: change nothing yet."""
+    """sentiment, override: facts that count within the windows."""
     TICK = 7
     DEAD = 8
     ERASURE = 9
@@ -121,7 +121,7 @@ _CODES: Final = {
     Kind.OUTCOME: Code.OUTCOME,
     Kind.TICKET: Code.TICKET,
 }
-_CHECKED: Final = frozenset({Code.FACT, Code.KEPT_AT_ANY_AGE, Code.ERASURE})
+_CHECKED: Final = frozenset({Code.FACT, Code.KEPT, Code.KEPT_AT_ANY_AGE, Code.ERASURE})
 _NOTHING: Final = Envelope()
 _read_envelope: Final = msgspec.json.Decoder(Envelope).decode
 _read_fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode

@@ -135,5 +135,5 @@ def _clear(row: int, *, activity: Activity, facts: Facts) -> None:
             activity.accounts[name][row] = first
     activity.accounts["due"][row] = _NOT_DUE
     activity.empty_chains(row)
-    for known in (facts.fields, facts.attributes, facts.listed):
+    for known in (facts.fields, facts.attributes, facts.listed, facts.overrides):
         known.pop(row, None)

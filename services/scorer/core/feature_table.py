@@ -267,6 +267,8 @@ _TABLE: Final = (
         _fact(name, f"last {name.upper()} answer", "score", "none, or older than 90 days", formulas.survey(name))
         for name in ("nps", "csat", "ces")
     ),
+    _fact("sentiment", "last judgement of the relationship", "0–100", "none, or past its end", formulas.sentiment),
+    _fact("override", "health set by hand", "0–100", "none, or past its end", formulas.override),
     _fact("silence", "1 from the silence deadline on, else 0", "0/1", "no deadline", formulas.silence),
 )
 FEATURES: Final[Mapping[str, Feature]] = {feature.name: feature for feature in _TABLE}

@@ -203,5 +203,14 @@ def survey(name: str) -> Formula:
     return lambda view: survey_on(view.day, name=name, rows=view.rows, activity=view.activity)
 
 
+def sentiment(view: View) -> Ints:
+    is_good = (view.column("sentiment") >= 0) & (view.day <= view.column("sentiment_until"))
+    return np.where(is_good, view.column("sentiment").astype(np.int64), MISSING)
+
+
+def override(view: View) -> Ints:
+    return np.where(view.overridden, view.column("override").astype(np.int64), MISSING)
+
+
 def silence(view: View) -> Ints:
     return np.where(view.deadline == MISSING, MISSING, view.at >= view.deadline)

@@ -75,6 +75,7 @@ def health_rows(evaluation: Evaluation) -> list[HealthRow]:
     """
     features, facts, evidence = evaluation.features, evaluation.facts, evaluation.bundle.scorecard.evidence
     common = f'"generation":{evaluation.generation},"bundle":"{evaluation.bundle.version}"'
+    overridden = len(evaluation.bundle.scorecard_names) - 1
     cards, stages = evaluation.bundle.scorecard_names, list(map(_text, evaluation.activity.stages.texts))
     columns = zip(
         features.rows.tolist(),
@@ -116,7 +117,8 @@ def health_rows(evaluation: Evaluation) -> list[HealthRow]:
             f'"health":{health},"band":"{band}","evidence_days":{days},"evidence_needed":{evidence.days},'
             f'"active_days":{active},"active_days_needed":{evidence.active_days},"last_activity":{last},'
             f'"silence_deadline":{deadline},"contributions":{contributions},"episodes":{episodes},'
-            f'"attributes":{facts.attributes.get(row, "{}")},"scorecard":"{cards[card]}","stage":{stages[stage]}}}'
+            f'"attributes":{facts.attributes.get(row, "{}")},"scorecard":"{cards[card]}","stage":{stages[stage]},'
+            f'"override":{facts.overrides[row] if card == overridden and health != _NULL else _NULL}}}'
         )
         known = None if health == _NULL else int(health)
         listed, erased = facts.listed.get(row, _UNLISTED), evaluation.erasures.tick(row)

@@ -34,7 +34,7 @@ def health_of(features: Features, *, bundle: CompiledBundle) -> Health:
     values = np.stack([features.values[measure.name] for measure in bundle.measures], axis=1)
     score = np.stack([_curve(measure, values[:, k]) for k, measure in enumerate(bundle.measures)], axis=1)
     stands_in = np.array([measure.missing is not None for measure in bundle.measures])
-    judged = (features.evident & ~features.ended)[:, None]
+    judged = ((features.evident | features.overridden) & ~features.ended)[:, None]
     own = np.array([measure.scorecard for measure in bundle.measures]) == features.scorecard[:, None]
     counted = ((values != MISSING) | stands_in) & judged & own
     weight = _effective_weights(counted, bundle=bundle)

@@ -99,7 +99,14 @@ class View:
                 if words is not None:
                     fits &= np.isin(numbers, [known.find(word) for word in words])
             chosen[fits] = self.bundle.scorecard_names.index(use.scorecard)
+        chosen[self.overridden] = len(self.bundle.scorecard_names) - 1
         return chosen
+
+    @cached_property
+    def overridden(self) -> Flags:
+        """Say of which accounts somebody set the health, for today at least."""
+        set_by_hand: Flags = (self.column("override") >= 0) & (self.day <= self.column("override_until"))
+        return set_by_hand
 
     @cached_property
     def deadline(self) -> Ints:
