@@ -131,7 +131,7 @@ def naive(histories: list[History], day: int) -> dict[str, SegmentSummary]:
         is_known = features.get("tenure_days", 0) >= config["evidence"]["days"] and features["active_days"] >= 1
         if is_known and not history.ended:
             accounts[segment] += 1
-            for name in ("usage_7", "users_28", "active_days_28", "features_used"):
+            for name in ("usage_7", "events_91", "users_28", "active_days_28", "features_used"):
                 bins[segment][name].update([naive_bin(name, features[name])] if name in features else [])
     return {
         segment: SegmentSummary(
@@ -139,7 +139,7 @@ def naive(histories: list[History], day: int) -> dict[str, SegmentSummary]:
             accounts=count,
             histograms={
                 name: [bins[segment][name][place] for place in range(max(bins[segment][name], default=-1) + 1)]
-                for name in ("usage_7", "users_28", "active_days_28", "features_used")
+                for name in ("usage_7", "events_91", "users_28", "active_days_28", "features_used")
             },
         )
         for segment, count in accounts.items()
