@@ -12,6 +12,7 @@ from lab import erase, keys, migrate, rebuild, simulate_command, stack, topics, 
 from lab.accounts import command as accounts
 from lab.importing.command import import_history
 from lab.people import command as people
+from lab.score_history.command import score_history
 from lab.sources import command as sources
 from lab.trouble import Trouble
 from shared.kafka import KafkaProblem, KafkaUnavailable
@@ -31,6 +32,7 @@ app.command(erase.app)
 app.command(rebuild.rebuild)
 app.command(simulate_command.simulate)
 app.command(import_history, name="import")
+app.command(score_history, name="score-history")
 app.command(watch.watch)
 app.command(accounts.app)
 app.command(people.app)
