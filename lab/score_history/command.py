@@ -71,7 +71,7 @@ def score_history(  # noqa: PLR0913  one command, all its options
         raise Trouble(f"--out {out}: there is no folder {out.parent}")
     try:
         bundle = configuration(config)
-        reading = Reading(zone=ZoneInfo(timezone), day_first=day_first)
+        reading = Reading(zone=_zone(timezone), day_first=day_first)
         cutoffs = read_cutoffs(at, reading=reading)
         columns = replace(mapped(map or [], file=mapping), guessed=GUESSED)
         history = History(files=events, mapping=columns, reading=reading, encoding=encoding)
@@ -83,10 +83,15 @@ def score_history(  # noqa: PLR0913  one command, all its options
         raise Trouble(str(fault)) from None
     except OSError as fault:
         raise Trouble(f"{fault.filename}: {fault.strerror}") from None
-    except (KeyError, ValueError) as fault:
-        raise Trouble(f"--timezone {timezone!r}: {fault}") from None
     _write(out, cutoffs=cutoffs, scores=scores)
     _conclude(scores, out=out, say=say, took=time.monotonic() - began)
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError) as fault:
+        raise Trouble(f"--timezone {name!r}: {fault}") from None
 
 
 def _held(history: History, *, say: Console, skip_bad: int) -> Held:
