@@ -13,6 +13,7 @@ from lab.accounts import command as accounts
 from lab.features_page import features
 from lab.importing.command import import_history
 from lab.people import command as people
+from lab.score_history.command import score_history
 from lab.sources import command as sources
 from lab.trouble import Trouble
 from shared.kafka import KafkaProblem, KafkaUnavailable
@@ -32,6 +33,7 @@ app.command(erase.app)
 app.command(rebuild.rebuild)
 app.command(simulate_command.simulate)
 app.command(import_history, name="import")
+app.command(score_history, name="score-history")
 app.command(watch.watch)
 app.command(accounts.app)
 app.command(people.app)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Any, Final
@@ -52,7 +52,8 @@ class _Said(msgspec.Struct, forbid_unknown_fields=True):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mapped:
     """Which column is what. `kinds` gives the kind of an event name, `kind` that of all others; `data` the column of
-    each field of a fact; `source` stands for all rows.
+    each field of a fact; `source` stands for all rows. Columns not named are found by their names for the fields
+    `guessed`.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -60,6 +61,7 @@ class Mapped:
     kind: str = Kind.USAGE
     data: Mapping[str, str] = field(default_factory=dict)
     source: str | None = None
+    guessed: Sequence[str] = FIELDS
 
     def canonical(self) -> bytes:
         """Return what makes it this mapping, always the same bytes."""
@@ -98,7 +100,7 @@ def fitted(mapping: Mapped, table: Table) -> Mapped:
     columns = dict(mapping.columns)
     for name, guesses in GUESSES.items():
         found = next((by_name[guess] for guess in guesses if guess in by_name), None)
-        if name not in columns and found is not None and found not in columns.values():
+        if name in mapping.guessed and name not in columns and found is not None and found not in columns.values():
             columns[name] = found
     wanted = [*(f"{name}={column}" for name, column in columns.items()), *mapping.data.values()]
     missing = [one for one in wanted if table.is_closed and one.rpartition("=")[2] not in table.columns]
@@ -108,7 +110,7 @@ def fitted(mapping: Mapped, table: Table) -> Mapped:
         if name not in columns:
             words = f"no column looks like the {name}: say --map {name}=COLUMN, one of {', '.join(table.columns)}"
             raise Fault(table.path, words)
-    return Mapped(columns=columns, kinds=mapping.kinds, kind=mapping.kind, data=mapping.data, source=mapping.source)
+    return replace(mapping, columns=columns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

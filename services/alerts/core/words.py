@@ -39,13 +39,17 @@ NOTE: Final[Mapping[Note, str]] = {
 }
 MEASURE: Final[Mapping[str, str]] = {
     "recency_days": "Days since last use",
+    "silence": "Silence against its own rhythm",
     "active_days_28": "Active days in 28",
+    "active_days": "Active days in 91",
+    "usage_normal_28": "Events in its last normal weeks",
     "usage_change": "Usage against its own normal",
     "seats_used": "Seats used",
     "features_used": "Key features used",
     "outcomes_28": "Outcomes in 28 days",
     "payment_ok": "Payments",
     "contract_ok": "Contract",
+    "tenure_days": "Days as a customer",
     "nps": "NPS",
     "csat": "CSAT",
 }

@@ -29,14 +29,18 @@ class Health:
     possible: Ints
 
 
-def health_of(features: Features, *, bundle: CompiledBundle) -> Health:
-    """Score every account of `features`."""
+def health_of(features: Features, *, bundle: CompiledBundle, needs_evidence: bool = True) -> Health:
+    """Score every account of `features`.
+
+    Without `needs_evidence` accounts of thin evidence get their provisional health (docs/scoring.md §7): it is for
+    comparing histories and is never published.
+    """
     values = np.stack([features.values[measure.name] for measure in bundle.measures], axis=1)
     score = np.stack([_curve(measure, values[:, k]) for k, measure in enumerate(bundle.measures)], axis=1)
     stands_in = np.array([measure.missing is not None for measure in bundle.measures])
-    judged = ((features.evident | features.overridden) & ~features.ended)[:, None]
+    judged = (features.evident | features.overridden | (not needs_evidence)) & ~features.ended
     own = np.array([measure.scorecard for measure in bundle.measures]) == features.scorecard[:, None]
-    counted = ((values != MISSING) | stands_in) & judged & own
+    counted = ((values != MISSING) | stands_in) & judged[:, None] & own
     weight = _effective_weights(counted, bundle=bundle)
     total = np.maximum(weight.sum(axis=1, keepdims=True), 1)
     points = (weight * score).cumsum(axis=1) // total
