@@ -49,8 +49,8 @@ def simulate(  # noqa: PLR0913  a command's options
     """
     if accounts < 1 or days < 1:
         raise Trouble(f"--accounts {accounts} --days {days}: both must be at least 1")
-    if seed < 0 or events_a_user < 0 or not 0 <= joining <= 1:
-        raise Trouble("--seed and --events-a-user must be at least 0, --joining between 0 and 1")
+    if seed < 0 or events_a_user <= 0 or not 0 <= joining <= 1:
+        raise Trouble("--seed must be at least 0, --events-a-user above 0, --joining between 0 and 1")
     if unknown := [code for code in country if code not in PLACES]:
         raise Trouble(f"--country {unknown[0]}: is none of {', '.join(PLACES)}")
     if odd := [name for name in source if not re.fullmatch(r"[\w.-]+", name)]:

@@ -49,11 +49,13 @@ def conduct_of(population: Population, lives: Lives) -> Conduct:
     hand = willing * (1 - (1 - LEFT_BY_HAND) * severity[Story.AUTOMATION])
     exits, trouble = severity[Story.EXIT_INTENT], severity[Story.SUPPORT_TROUBLE]
     volume, users = population.volume, population.users
+    exiting = np.where(running[Story.EXIT_INTENT], 1 + lives.age(Story.EXIT_INTENT), 0)
+    gone, gone_before = removed(population, exiting), removed(population, np.maximum(0, exiting - 1))
     return Conduct(
         hand=hand * _without_champion(population, lives, running),
         champion=np.where(running[Story.CHAMPION_LEAVES], 0.0, 1.0),
-        removing=np.maximum(0, removed(population, lives) - removed(population, lives, days_ago=1)),
-        staying=users - removed(population, lives),
+        removing=gone - gone_before,
+        staying=users - gone,
         automation=here * (population.integration + AUTOMATED * volume * severity[Story.AUTOMATION]),
         exports=exits * (2 + 0.5 * volume),
         admin=exits * (3 + 0.01 * volume),
@@ -64,12 +66,10 @@ def conduct_of(population: Population, lives: Lives) -> Conduct:
     )
 
 
-def removed(population: Population, lives: Lives, *, days_ago: int = 0) -> Ints:
-    """Return how many users of each account are removed by then, while it prepares to leave: at most half (N)."""
-    age = lives.age(Story.EXIT_INTENT) - days_ago
-    wanted = np.floor(REMOVED_A_DAY * np.sqrt(population.users) * (1 + age)).astype(np.int64)
-    exits = lives.running()[Story.EXIT_INTENT] & (age >= 0)
-    return np.where(exits, np.minimum(population.users // 2, wanted), 0)
+def removed(population: Population, days: Ints) -> Ints:
+    """Return how many users of each account are removed after so many days of preparing to leave: at most half (N)."""
+    wanted = np.floor(REMOVED_A_DAY * np.sqrt(population.users) * days).astype(np.int64)
+    return np.minimum(population.users // 2, wanted)
 
 
 def target_of(population: Population) -> Ints:

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from lab.simulate.conduct import target_of
+from lab.simulate.conduct import removed, target_of
 from lab.simulate.places import PLACES
 from lab.simulate.population import PRICE_A_SEAT, SEGMENTS, YEAR_DAYS, Population
 from lab.simulate.scene import Scene
@@ -142,6 +142,11 @@ def _members(scene: Scene, dice: np.random.Generator) -> Iterator[Fact]:
     for row in _rows(scene, removing > 0):
         for place in range(int(staying[row]), int(staying[row] + removing[row])):
             yield Fact(account=row, at=_at_work(dice), kind=Kind.USER, data=_member(scene, row, place, removed=True))
+    story, users = Story.EXIT_INTENT, scene.population.users
+    gone = removed(scene.population, lives.until[story] - lives.since[story])
+    for row in _rows(scene, lives.ends(story)):
+        for place in range(int(users[row] - gone[row]), int(users[row])):
+            yield Fact(account=row, at=0, kind=Kind.USER, data=_member(scene, row, place, role="member"))
 
 
 def _surveys(scene: Scene, dice: np.random.Generator) -> Iterator[Fact]:

@@ -162,6 +162,17 @@ def test_who_prepares_to_leave_exports_and_removes_users_at_high_volume(seen: Se
         assert all(isinstance(data, Membership) and data.removed for data in removed)
 
 
+def test_who_stays_nevertheless_takes_its_users_back(seen: Seen) -> None:
+    back = 0
+    for story, row, since, until, _ in seen.stories:
+        if story is Story.EXIT_INTENT and until + 1 < VENDOR.days and seen.done["here"][until, row]:
+            told = [data for _, data in seen.told(row, Membership, first=since, last=until + 1)]
+            gone = {data.user for data in told if isinstance(data, Membership) and data.removed}
+            assert {data.user for data in told if isinstance(data, Membership) and data.role == "member"} == gone
+            back += len(gone)
+    assert back > 10
+
+
 def test_automation_takes_over_what_people_did(seen: Seen) -> None:
     spans = seen.of(Story.AUTOMATION, days=60)
     people, programs = (
