@@ -142,3 +142,9 @@ def test_stories_begin_as_often_as_the_page_says(truths: list[Truth], risks: lis
             expected = number(cells[1]) * len(risks)
             # at most a quarter of the days are taken by other stories
             assert 0.7 * expected - 3 * sqrt(expected) < began[name] < expected + 3 * sqrt(expected), name
+    for name, other in (("onboarding", "stalled_onboarding"), ("goal_met", "goal_missed")):
+        shares = [number(STORIES[story][1].partition(",")[2]) for story in (name, other)]
+        both = began[name] + began[other]
+        assert sum(shares) == 1
+        assert both > 300
+        assert abs(began[name] - shares[0] * both) < SURE * sqrt(both * shares[0] * shares[1]), name
