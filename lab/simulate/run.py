@@ -77,12 +77,11 @@ def _happens(scene: Scene, told: int) -> tuple[Columns, dict[int, Fact]]:
     facts = [fact for fact in facts_of(scene, dice) if fact.at < ends[fact.account]]
     facts += [cancelled(scene, row, at=int(ends[row])) for row in np.flatnonzero(scene.leaves).tolist()]
     numbered = dict(enumerate(facts, len(ACTIONS) + told))
-    events = joined(
-        [_columns(numbered, books=len(apps_of(vendor)) - 1), usage_of(scene, vendor.dice(Dice.USE, scene.day))]
-    )
-    kept = events.take(events.at <= ends[events.account])
+    usage = usage_of(scene, vendor.dice(Dice.USE, scene.day))
+    kept = usage.take(usage.at < ends[usage.account])
+    events = joined([_columns(numbered, books=len(apps_of(vendor)) - 1), kept])
     ahead = _offsets(vendor, scene.day)[population.country]
-    return replace(kept, at=kept.at + vendor.midnight(scene.day) - ahead[kept.account]), numbered
+    return replace(events, at=events.at + vendor.midnight(scene.day) - ahead[events.account]), numbered
 
 
 def _columns(facts: Mapping[int, Fact], *, books: int) -> Columns:

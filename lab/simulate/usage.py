@@ -144,7 +144,7 @@ def _by_people(
 
 
 def _removals(scene: Scene, dice: np.random.Generator) -> Columns:
-    """Return what the champion does to the users that are removed scene."""
+    """Return what the champion does to the users that are removed today."""
     rows = np.repeat(np.arange(len(scene.population)), scene.conduct.removing * (scene.here & scene.works))
     return _done(scene, dice, scene.population.first[rows], what=np.full(len(rows), REMOVED))
 
