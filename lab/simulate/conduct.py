@@ -46,7 +46,7 @@ def conduct_of(population: Population, lives: Lives) -> Conduct:
     severity, running = lives.severity(), lives.running()
     here = 1 - severity[Story.SUDDEN_STOP]
     willing = here * (1 - severity[Story.GRADUAL_DECLINE]) * _onboarded(lives, running)
-    hand = willing * (1 - (1 - LEFT_BY_HAND) * severity[Story.AUTOMATION])
+    hand = willing * (1 - (1 - LEFT_BY_HAND) * severity[Story.AUTOMATION_ROLLOUT])
     exits, trouble = severity[Story.EXIT_INTENT], severity[Story.SUPPORT_TROUBLE]
     volume, users = population.volume, population.users
     exiting = np.where(running[Story.EXIT_INTENT], 1 + lives.age(Story.EXIT_INTENT), 0)
@@ -56,7 +56,7 @@ def conduct_of(population: Population, lives: Lives) -> Conduct:
         champion=np.where(running[Story.CHAMPION_LEAVES], 0.0, 1.0),
         removing=gone - gone_before,
         staying=users - gone,
-        automation=here * (population.integration + AUTOMATED * volume * severity[Story.AUTOMATION]),
+        automation=here * (population.integration + AUTOMATED * volume * severity[Story.AUTOMATION_ROLLOUT]),
         exports=exits * (2 + 0.5 * volume),
         admin=exits * (3 + 0.01 * volume),
         errors=here * trouble * (1 + 0.1 * volume),

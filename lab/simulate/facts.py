@@ -151,7 +151,7 @@ def _members(scene: Scene, dice: np.random.Generator) -> Iterator[Fact]:
 
 def _surveys(scene: Scene, dice: np.random.Generator) -> Iterator[Fact]:
     count = len(scene.population)
-    unhappy = scene.lives.running()[Story.DISSATISFIED]
+    unhappy = scene.lives.running()[Story.DETRACTOR]
     asked = scene.works & (dice.random(count) < 1 / SURVEYED_EVERY_DAYS)
     scores = np.clip(np.round(np.where(unhappy, dice.normal(4, 1.2, count), dice.normal(8.8, 1.0, count))), 0, 10)
     for row in _rows(scene, asked):

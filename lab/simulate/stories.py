@@ -28,10 +28,10 @@ class Story(IntEnum):
     SUDDEN_STOP = 3
     CHAMPION_LEAVES = 4
     EXIT_INTENT = 5
-    AUTOMATION = 6
+    AUTOMATION_ROLLOUT = 6
     SUPPORT_TROUBLE = 7
     PAYMENT_FAILURE = 8
-    DISSATISFIED = 9
+    DETRACTOR = 9
     GOAL_MET = 10
     GOAL_MISSED = 11
 
@@ -52,16 +52,16 @@ COURSES: Final = {
     Story.SUDDEN_STOP: Course(rate=0.0004, lasts=(30, 120), effect=2.5),
     Story.CHAMPION_LEAVES: Course(rate=0.0006, lasts=(90, 180), effect=1.0),
     Story.EXIT_INTENT: Course(rate=0.0003, lasts=(14, 35), effect=4.0),
-    Story.AUTOMATION: Course(rate=0.0006, lasts=(180, 365), effect=0.0),
+    Story.AUTOMATION_ROLLOUT: Course(rate=0.0006, lasts=(180, 365), effect=0.0),
     Story.SUPPORT_TROUBLE: Course(rate=0.0010, lasts=(10, 30), effect=0.8),
     Story.PAYMENT_FAILURE: Course(rate=0.0012, lasts=(2, 20), effect=1.5),
-    Story.DISSATISFIED: Course(rate=0.0008, lasts=(60, 120), effect=1.0),
+    Story.DETRACTOR: Course(rate=0.0008, lasts=(60, 120), effect=1.0),
     Story.GOAL_MET: Course(lasts=(QUARTER_DAYS, QUARTER_DAYS), effect=-0.3),
     Story.GOAL_MISSED: Course(lasts=(QUARTER_DAYS, QUARTER_DAYS), effect=0.7),
 }
 """An account is in one of the first seven at most, and in any of the others besides."""
-ALONE: Final = slice(Story.ONBOARDING, Story.AUTOMATION + 1)
-BESIDES: Final = slice(Story.SUPPORT_TROUBLE, Story.DISSATISFIED + 1)
+ALONE: Final = slice(Story.ONBOARDING, Story.AUTOMATION_ROLLOUT + 1)
+BESIDES: Final = slice(Story.SUPPORT_TROUBLE, Story.DETRACTOR + 1)
 _RATES: Final = np.array([course.rate for course in COURSES.values()])
 _LASTS: Final = np.array([course.lasts for course in COURSES.values()])
 
@@ -106,7 +106,7 @@ class Lives:
         severity[Story.GRADUAL_DECLINE] *= 1 - fade(self.strength[Story.GRADUAL_DECLINE]) ** (
             1 + age[Story.GRADUAL_DECLINE]
         )
-        severity[Story.AUTOMATION] *= np.minimum(1, (1 + age[Story.AUTOMATION]) / 30)
+        severity[Story.AUTOMATION_ROLLOUT] *= np.minimum(1, (1 + age[Story.AUTOMATION_ROLLOUT]) / 30)
         return severity
 
     def running(self) -> Flags:

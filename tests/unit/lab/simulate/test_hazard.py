@@ -120,7 +120,7 @@ def test_the_hazard_is_that_of_the_page(truths: list[Truth], population: Populat
         elif isinstance(truth, AtRisk):
             day, n = day_of[truth.day], row[truth.account]
             stories = [story for story, until in running[truth.account] if until > day]
-            if n % 4 or {"gradual_decline", "automation"} & set(stories):
+            if n % 4 or {"gradual_decline", "automation_rollout"} & set(stories):
                 continue
             renews = day > joined[n] and (day - joined[n]) % 365 == 0
             rate = HAZARD[f"base `{SEGMENTS[population.segment[n]]}`"]

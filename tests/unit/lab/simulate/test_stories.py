@@ -187,7 +187,7 @@ def test_who_stays_nevertheless_takes_its_users_back(seen: Seen) -> None:
 
 
 def test_automation_takes_over_what_people_did(seen: Seen) -> None:
-    spans = seen.of(Story.AUTOMATION, days=60)
+    spans = seen.of(Story.AUTOMATION_ROLLOUT, days=60)
     people, programs = (
         [seen.sum(what, spans, first=a, last=a + 28) for a in (-28, 30)] for what in ("people", "programs")
     )
@@ -222,11 +222,11 @@ def test_a_failed_payment_is_paid_at_its_end_or_never(seen: Seen) -> None:
     assert 0.1 < for_good / len(failures) < 0.4
 
 
-def test_who_is_dissatisfied_says_so(seen: Seen) -> None:
+def test_a_detractor_says_so(seen: Seen) -> None:
     unhappy = {
         (row, day)
         for story, row, since, until, _ in seen.stories
-        if story is Story.DISSATISFIED
+        if story is Story.DETRACTOR
         for day in range(since + 1, min(until - 1, VENDOR.days))
     }
     answers = [
@@ -242,7 +242,7 @@ def test_a_goal_is_met_by_outcomes_or_missed_for_want_of_them(seen: Seen) -> Non
     busy = {
         (row, day)
         for story, row, since, until, _ in seen.stories
-        if story not in {Story.GOAL_MET, Story.GOAL_MISSED, Story.PAYMENT_FAILURE, Story.DISSATISFIED}
+        if story not in {Story.GOAL_MET, Story.GOAL_MISSED, Story.PAYMENT_FAILURE, Story.DETRACTOR}
         for day in range(since, min(until, VENDOR.days))
     }
     right = [
