@@ -20,7 +20,8 @@ export PYTHONUNBUFFERED := 1
 export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo help venv lock test unit proof check sim faults control format up down reset \
-	bench-throughput bench-import bench-recovery bench-memory bench-simulate check-history clean
+	bench-throughput bench-import bench-recovery bench-memory bench-tick bench-simulate \
+	check-history clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
@@ -92,6 +93,9 @@ bench-memory: $(VENV) ## Measure bytes an account, for 10,000, 100,000 and 1,000
 
 bench-simulate: $(VENV) ## Measure how fast a vendor is simulated on one core, and in what memory
 	$(PY) -m benchmarks.simulate
+
+bench-tick: $(VENV) ## Measure ticks over 10,000, 100,000 and 1,000,000 accounts
+	$(PY) -m benchmarks.tick
 
 check-history: $(VENV) ## Send real history through the whole path: DATA=<folder>
 	@test -n "$(DATA)" || { echo 'set DATA to the folder of git_openstack_events.csv.gz' >&2; exit 2; }

@@ -1,18 +1,20 @@
 """Make big states at once: accounts with three signals and ten users each, as 28 days of events would leave them."""
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
 from services.scorer.config import load_bundle
-from services.scorer.core.activity import LOGIN, OUTCOME, USAGE, Applied
+from services.scorer.core.activity import Applied
 from services.scorer.core.batch import Batch
-from services.scorer.core.bundle import compile_bundle
+from services.scorer.core.compile import compile_bundle
 from services.scorer.core.decode import Code, hashes_of
 from services.scorer.core.known import Known
 from services.scorer.core.partition import Partition
+from services.scorer.core.signals import LOGIN, OUTCOME, USAGE
 from services.scorer.core.step import Outputs, step
 from shared.contracts.events import tick_record
 from shared.contracts.partition import partition_of
@@ -66,8 +68,7 @@ def filled(partition: int, names: Sequence[str], *, seed: int, now: int, rounds:
 
 def ticked(state: Partition, *, at: int, context: int = 0) -> Outputs:
     """Judge every account at `at`: what a first tick leads to. The state's position moves on by one."""
-    bundle = load_bundle(Path("config"))
-    known = Known(bundle=compile_bundle(bundle.version, msgspec.json.decode(bundle.config)))
+    known = shipped()
     value = tick_record(at, context=context)
     column = np.zeros(1, np.int64)
     batch = Batch(
@@ -85,12 +86,20 @@ def ticked(state: Partition, *, at: int, context: int = 0) -> Outputs:
     return step(state, batch, known_at=lambda _offset, _partition: known)
 
 
+@cache
+def shipped() -> Known:
+    """Return what a tick knows under the shipped configuration."""
+    bundle = load_bundle(Path("config"))
+    return Known(bundle=compile_bundle(bundle.version, msgspec.json.decode(bundle.config)))
+
+
 def arrays_of(state: Partition) -> Iterator[np.ndarray]:
     """Yield every array the state consists of, as large as it is."""
     activity = state.activity
-    for columns in (activity.accounts, activity.signals, activity.users, activity.sources, state.episodes.columns):
+    chains = (activity.signals, activity.users, activity.uses, activity.sources)
+    for columns in (activity.accounts, *chains, state.episodes.columns):
         yield from (columns[name] for name in columns.spec)
-    indexes = (activity.account_rows, activity.signal_rows, activity.user_rows, activity.source_rows)
+    indexes = (activity.account_rows, activity.signal_rows, activity.user_rows, activity.use_rows, activity.source_rows)
     yield from (index.slots for index in indexes)
     yield from (state.seen.table.keys, state.seen.table.values)
     yield from (activity.names.data, activity.names.bounds)

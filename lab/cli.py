@@ -10,6 +10,7 @@ from cyclopts import App
 
 from lab import erase, keys, migrate, rebuild, stack, topics, verify, watch
 from lab.accounts import command as accounts
+from lab.features_page import features
 from lab.importing.command import import_history
 from lab.people import command as people
 from lab.sources import command as sources
@@ -34,6 +35,7 @@ app.command(watch.watch)
 app.command(accounts.app)
 app.command(people.app)
 app.command(sources.app)
+app.command(features)
 # by name: only these commands wait for the calendars and for scikit-learn
 app.command(
     "lab.simulate.command:simulate",

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -11,12 +11,35 @@ import numpy.typing as npt
 import yaml
 
 from lab.lines import batch_of_lines
-from services.scorer.core.bundle import FEATURES, CompiledBundle, bundle_of, compile_bundle
-from services.scorer.core.features import MISSING, features_at
+from services.scorer.core.bundle import CompiledBundle
+from services.scorer.core.compile import bundle_of, compile_bundle
+from services.scorer.core.features import Features
 from services.scorer.core.known import Known
 from services.scorer.core.partition import Partition
 from services.scorer.core.step import step
+from services.scorer.core.view import MISSING
 from shared.contracts.events import parse_time
+
+MODEL_FEATURES: Final = (
+    "tenure_days",
+    "active_days",
+    "active_days_28",
+    "recency_days",
+    "usage_7",
+    "usage_normal_28",
+    "usage_change",
+    "users_28",
+    "seats_used",
+    "features_used",
+    "outcomes_28",
+    "payment_failed_days",
+    "payment_ok",
+    "contract_ok",
+    "nps",
+    "csat",
+    "silence",
+)
+"""The features a model is trained on, in the order of its columns."""
 
 DAY = 86_400_000
 ROWS_A_BATCH = 5000
@@ -101,8 +124,8 @@ def _fold(state: Partition, lines: Sequence[bytes], *, times: npt.NDArray[np.int
 
 def _moment(state: Partition, at: int, *, bundle: CompiledBundle) -> Moment:
     rows = np.arange(state.accounts)
-    features = features_at(np.full(len(rows), at), rows=rows, activity=state.activity, bundle=bundle)
+    features = Features(np.full(len(rows), at), rows=rows, activity=state.activity, bundle=bundle)
     known = np.flatnonzero(~features.ended & (features.values["tenure_days"] != MISSING))
-    columns = [np.where(v == MISSING, np.nan, v)[known] for v in (features.values[name] for name in FEATURES)]
+    columns = [np.where(v == MISSING, np.nan, v)[known] for v in (features.values[name] for name in MODEL_FEATURES)]
     names = [state.activity.names.text(row).decode() for row in known.tolist()]
     return Moment(at=at, accounts=names, values=np.stack(columns, axis=1))

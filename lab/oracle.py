@@ -9,18 +9,29 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lab.oracle_erasure import expiries
-from lab.oracle_features import DAY, HOUR, History, Names, deadline_after, features_of
-from lab.oracle_health import Episode, View, band_of, contributions_of, is_news, steps_of
-from lab.oracle_records import CHECKED, Dead, Event, Record, Tick, read
+from lab.oracle_features import DAY, HOUR, History, Names, deadline_after, features_of, last_day
+from lab.oracle_health import (
+    Episode,
+    View,
+    band_of,
+    contributions_of,
+    is_news,
+    overridden,
+    scorecard_of,
+    stage_of,
+    steps_of,
+)
+from lab.oracle_medians import Usual, compared, usual_by
+from lab.oracle_records import FACTS, Dead, Event, Record, Tick, read
 from lab.oracle_seen import Seen
-from shared.contracts.context import Guard, GuardState, Import, ImportState, Quarantine
+from shared.contracts.context import Guard, GuardState, Import, ImportState, Quarantine, Summary
 from shared.contracts.events import MOVED_HEADER, AccountFacts, Kind
-from shared.contracts.health import AccountHealth, Attributes, Band, OpenEpisode
+from shared.contracts.health import AccountHealth, Attributes, Band, OpenEpisode, OverrideNote
 from shared.contracts.partition import partition_of, roll_ms
 from shared.contracts.risk import Change, Transition, transition_id
 
-TIMELESS = CHECKED | {Kind.OUTCOME, Kind.GOAL, Kind.MILESTONE}
-LASTING = {*(CHECKED - {Kind.USER, Kind.ERASURE}), Kind.OUTCOME, Kind.GOAL, Kind.MILESTONE}
+LASTING = FACTS | {Kind.OUTCOME, Kind.GOAL, Kind.MILESTONE}
+TIMELESS = LASTING | {Kind.USER, Kind.ERASURE}
 PRESENCE = {Kind.LOGIN, Kind.USAGE, Kind.OUTCOME}
 
 
@@ -33,7 +44,7 @@ class Bundle:
     rules: dict[str, Any]
 
 
-Entry = Bundle | Import | Guard | Quarantine
+Entry = Bundle | Import | Guard | Quarantine | Summary
 Contexts = Mapping[int, Entry]
 """Entries of `churn.context.v1` by offset, as far as scoring reads them."""
 
@@ -109,6 +120,8 @@ class Log:
     rows: dict[str, int] = field(default_factory=dict)
     heard: dict[str, int] = field(default_factory=dict)
     guarded: set[str] = field(default_factory=set)
+    usual: dict[int, Usual] = field(default_factory=dict)
+    """Medians by segment and feature, by the UTC day of the ticks they are good for."""
     accounts: dict[str, Account] = field(default_factory=dict)
     result: Result = field(default_factory=Result)
 
@@ -207,6 +220,8 @@ def _apply(log: Log, event: Event, *, offset: int) -> None:
     is_presence = event.kind in PRESENCE or event.kind not in set(Kind)
     if is_presence or event.kind == Kind.TICKET:
         _act(log, account, event, is_presence=is_presence)
+    elif event.kind == Kind.USER and event.data.get("removed"):
+        account.history.count("removal", at=event.at)
     else:
         _learn(account.history, event)
 
@@ -221,6 +236,11 @@ def _learn(history: History, event: Event) -> None:
         history.learn("subscription", data["status"], stamp=stamp)
     elif event.kind == Kind.SURVEY:
         history.learn(data["kind"], data["score"], stamp=stamp)
+    elif event.kind == Kind.SENTIMENT:
+        history.learn("sentiment", (data["score"], data.get("until")), stamp=stamp)
+    elif event.kind == Kind.OVERRIDE:
+        told = (data.get("health"), data.get("until"), data["by"], data.get("reason"))
+        history.learn("override", told, stamp=stamp)
     elif event.kind == Kind.BILLING:
         history.learn(f"{data['status']}_at", None, stamp=stamp)
 
@@ -239,7 +259,7 @@ def _erase(log: Log, account: Account, event: Event) -> None:
         )
     elif event.at > account.erased_users.get(user, -1):
         account.erased_users[user] = event.at
-        account.history.users.pop(user, None)
+        account.history.forget_user(user)
         account.touched = True
 
 
@@ -251,19 +271,30 @@ def _act(log: Log, account: Account, event: Event, *, is_presence: bool) -> None
     if is_presence and is_old:
         history.begin(event.at)
     elif is_presence:
-        history.count(_signal(log.bundle, event), at=event.at)
-        history.be_present(event.at, user=user)
+        signal = _signal(log.bundle, event)
+        history.count(signal, at=event.at)
+        history.be_present(event.at)
+        if user and signal != "automation":
+            history.see_user(user, signal, at=event.at)
         history.come_through(event.source, at=event.at)
     elif not is_old:
         history.count("ticket", at=event.at)
 
 
 def _signal(bundle: Bundle | None, event: Event) -> str:
-    if event.kind in {Kind.LOGIN, Kind.OUTCOME}:
+    if event.kind == Kind.OUTCOME:
+        return event.kind
+    named = (bundle.scorecard.get("signals") or {}) if bundle else {}
+    if event.source in [f"/sources/{source}" for source in named.get("automation_sources", ())]:
+        return "automation"
+    if event.kind == Kind.LOGIN:
         return event.kind
     name = event.data.get("name")
     if name is None and event.kind != Kind.USAGE:
         name = event.kind
+    for words, signal in (("automation",) * 2, ("exports", "export"), ("admin",) * 2, ("errors", "error")):
+        if name in named.get(words, ()):
+            return signal
     return f"usage:{name}" if bundle and name in _key_features(bundle) else "usage"
 
 
@@ -280,6 +311,7 @@ def _tick(log: Log, tick: Tick, *, offset: int) -> str:
     if bundles:
         before, log.bundle = log.bundle, bundles[-1]
         changed = before is None or before.version != log.bundle.version
+        log.usual.setdefault(tick.at // DAY, usual_by([e for e in entries if isinstance(e, Summary)]))
         running = {job for job in log.rows if _runs(log, job, entries, at=tick.at)}
         were_guarded, log.guarded = log.guarded, _guarded(log, entries, at=tick.at)
         evaluation = Evaluation(offset=offset, at=tick.at)
@@ -336,8 +368,14 @@ def _judge(log: Log, account: Account, evaluation: Evaluation, *, standing: bool
     if log.bundle is None:
         return
     history, t, bundle = account.history, evaluation.at, log.bundle
-    view = _view(history, t, bundle=bundle, held=any(history.is_fed_by(source) for source in log.guarded))
-    contributions = contributions_of(view.features, bundle.scorecard) if view.enough and not history.ended else []
+    usual = log.usual.get(t // DAY, {}).get(history.value("segment") or "", {})
+    held = any(history.is_fed_by(source) for source in log.guarded)
+    view = _view(history, t, bundle=bundle, usual=usual, held=held)
+    stage = stage_of(view, bundle.scorecard.get("stages") or {})
+    card, dimensions = scorecard_of(history, stage, bundle.scorecard)
+    contributions = contributions_of(view.features, dimensions) if view.enough and not history.ended else []
+    if "override" in view.features:
+        card, contributions = "override", [] if history.ended else [overridden(view.features["override"])]
     health = sum(c.points for c in contributions) if contributions else None
     account.band = band_of(health, before=account.band, bands=bundle.scorecard["bands"])
     steps, account.episodes = steps_of(view, bundle.rules["rules"], account.episodes)
@@ -365,6 +403,9 @@ def _judge(log: Log, account: Account, evaluation: Evaluation, *, standing: bool
             OpenEpisode(id=e.id, rule=e.rule, severity=e.severity, opened_at=e.opened_at) for e in account.episodes
         ],
         attributes=_attributes(history),
+        scorecard=card,
+        stage=stage,
+        override=_note(history) if card == "override" and not history.ended else None,
     )
     evaluation.healths[history.account] = published
     evaluation.transitions += [
@@ -395,8 +436,9 @@ def _judge(log: Log, account: Account, evaluation: Evaluation, *, standing: bool
         account.published = (account.band, health, history.day(t))
 
 
-def _view(history: History, t: int, *, bundle: Bundle, held: bool) -> View:
+def _view(history: History, t: int, *, bundle: Bundle, usual: Mapping[str, int], held: bool) -> View:
     features = features_of(history, t, key_features=_key_features(bundle))
+    features |= compared(features, usual)
     needed, alpha = bundle.scorecard["evidence"], bundle.rules["silence"]["alpha_permille"]
     enough = (
         features.get("tenure_days", 0) >= needed["days"]
@@ -416,6 +458,11 @@ def _view(history: History, t: int, *, bundle: Bundle, held: bool) -> View:
         alpha_permille=alpha,
         held=held,
     )
+
+
+def _note(history: History) -> OverrideNote:
+    health, _, by, reason = history.value("override")
+    return OverrideNote(health=health, by=by, reason=reason, until=last_day(history, "override"))
 
 
 def _attributes(history: History) -> Attributes:

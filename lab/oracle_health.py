@@ -51,10 +51,34 @@ class View:
         return self.held and rule["based_on"] == "activity" and not self.history.ended
 
 
-def contributions_of(features: dict[str, int], scorecard: dict[str, Any]) -> list[Contribution]:
+def stage_of(view: View, stages: dict[str, int]) -> str:
+    """Return the lifecycle stage at T: the one told, else what it follows from."""
+    told = view.history.value("stage")
+    if told:
+        return str(told)
+    if view.history.value("trial"):
+        return "trial"
+    tenure, until = view.features.get("tenure_days"), view.features.get("renewal_days")
+    if tenure is None or tenure < stages.get("onboarding_days", 60):
+        return "onboarding"
+    return "renewal" if until is not None and 0 <= until <= stages.get("renewal_days", 90) else "adoption"
+
+
+def scorecard_of(history: History, stage: str, scorecard: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return name and dimensions of the scorecard for the account: the first use that fits, else the default."""
+    segment = history.value("segment") or ""
+    for use in scorecard.get("use") or []:
+        if segment in (use.get("segments") or [segment]) and stage in (use.get("stages") or [stage]):
+            name = use["scorecard"]
+            others = {"default": scorecard, **(scorecard.get("scorecards") or {})}
+            return name, others[name]["dimensions"]
+    return "default", scorecard["dimensions"]
+
+
+def contributions_of(features: dict[str, int], dimensions: dict[str, Any]) -> list[Contribution]:
     """Return what each measure that is not left out adds, in the order of the file."""
     scored = []
-    for dimension, inside in scorecard["dimensions"].items():
+    for dimension, inside in dimensions.items():
         kept = {name: m for name, m in inside["measures"].items() if name in features or m["missing"] != "exclude"}
         for name, measure in kept.items():
             weight = inside["weight"] * measure["weight"] * 10**6 // sum(m["weight"] for m in kept.values())
@@ -74,6 +98,11 @@ def contributions_of(features: dict[str, int], scorecard: dict[str, Any]) -> lis
             )
         )
     return contributions
+
+
+def overridden(health: int) -> Contribution:
+    """Return the only contribution to a health set by hand."""
+    return Contribution(dimension="override", measure="override", points=1000 * health, possible=100_000, value=health)
 
 
 def _score(value: int | None, measure: dict[str, Any]) -> int:

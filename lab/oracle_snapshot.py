@@ -14,7 +14,7 @@ from lab.oracle import Account, Bundle, Log
 from lab.oracle_features import HOUR, History, Names
 from lab.oracle_health import Episode
 from lab.oracle_seen import Seen, Segment
-from services.scorer.core.activity import ACCOUNTS, SIGNALS, SOURCES, USERS
+from services.scorer.core.activity import ACCOUNTS, SIGNALS, SOURCES, USERS, USES
 from services.scorer.core.bundle import BANDS
 from services.scorer.core.chunks import Chunk, Contents, Ids, Marker
 from services.scorer.core.rules import SEVERITIES
@@ -23,7 +23,7 @@ from shared.contracts.partition import roll_ms
 from shared.contracts.risk import episode_id
 
 SIGNAL_NAMES: Final = ("login", "usage", "outcome", "ticket")
-"""The signals by number; after them come the key features."""
+"""The signals by number; after them come key features, and classes of events: these behind a NUL."""
 WORD: Final = (1 << 64) - 1
 NO_DAY: Final = -(1 << 31)
 
@@ -74,6 +74,7 @@ def begin_at(contents: Contents, *, seed: int) -> Callable[[Log], None]:
         log.arrival = max([0, marker.hour, *(hour for hour, _ in marker.hours)]) * HOUR
         log.bundle = _bundle(marker)
         log.guarded = set(marker.guards)
+        log.usual = dict(marker.medians)
         log.rows = {job: row for job, row, _ in marker.imports}
         log.heard = {job: heard for job, _, heard in marker.imports}
         log.seen = _seen(contents)
@@ -159,13 +160,23 @@ def _fill(history: History, row: Mapping[str, Any]) -> None:
 
 def _fill_from_rows(accounts: list[Account], chunk: Chunk) -> None:
     histories = {account.history.number: account.history for account in accounts}
-    names = (*SIGNAL_NAMES, *(f"usage:{feature}" for feature in chunk.features))
+    names = _signals(chunk)
     for account, signal, front, count in _each(chunk.signals, SIGNALS, "account", "signal", "front", "count"):
         histories[account].counts[names[signal]] = Counter(dict(_days(count, front=front)))
-    for account, user, day in _each(chunk.users, USERS, "account", "hash", "last_day"):
-        histories[account].users[user] = day
+    users = list(_each(chunk.users, USERS, "account", "hash", "last_day"))
+    days = _rows(chunk.users, USERS).get("days", [1] * len(users))
+    for (account, user, last), bits in zip(users, days, strict=True):
+        histories[account].users[user] = {last - back for back in range(32) if bits >> back & 1}
+    for place, signal, day in _each(chunk.uses, USES, "user", "signal", "last_day"):
+        account, user, _ = users[place]
+        histories[account].uses[user, names[signal]] = day
     for account, source, last in _each(chunk.sources, SOURCES, "account", "source", "last"):
         histories[account].sources[chunk.source_names[source]] = last
+
+
+def _signals(chunk: Chunk) -> list[str]:
+    """Return the oracle's name of each signal of a chunk by its number there."""
+    return [*SIGNAL_NAMES, *(name[1:] if name.startswith("\0") else f"usage:{name}" for name in chunk.features)]
 
 
 def _episodes(chunk: Chunk, account: str, *, place: int) -> list[Episode]:

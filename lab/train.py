@@ -11,9 +11,9 @@ import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
-from lab.feature_history import DAY, Floats, Moment, cancellations, moments
+from lab.feature_history import DAY, MODEL_FEATURES, Floats, Moment, cancellations, moments
 from lab.trouble import Trouble
-from services.scorer.core.bundle import FEATURES, CompiledBundle
+from services.scorer.core.bundle import CompiledBundle
 
 CUT_OFFS_APART = 7
 FEWEST_OF_A_KIND = 5
@@ -97,8 +97,8 @@ def train(events: Path, *, horizon_days: int, bundle: CompiledBundle) -> Model:
     model = Model(
         schema=1,
         horizon_days=horizon_days,
-        features=FEATURES,
-        features_hash=hashlib.sha256("\n".join(FEATURES).encode()).hexdigest()[:16],
+        features=MODEL_FEATURES,
+        features_hash=hashlib.sha256("\n".join(MODEL_FEATURES).encode()).hexdigest()[:16],
         columns=[
             msgspec.structs.replace(column, coefficient=float(coefficient))
             for column, coefficient in zip(columns, coefficients, strict=True)
@@ -135,14 +135,14 @@ def measure(model: Model, rows: Rows) -> Metrics:
 
 def _rows(some: Sequence[Moment], ended: dict[str, int], *, horizon: int) -> Rows:
     if not some:
-        return Rows(values=np.zeros((0, len(FEATURES))), churned=np.zeros(0, np.int64))
+        return Rows(values=np.zeros((0, len(MODEL_FEATURES))), churned=np.zeros(0, np.int64))
     churned = [m.at <= ended.get(account, -1) < m.at + horizon for m in some for account in m.accounts]
     return Rows(values=np.concatenate([m.values for m in some]), churned=np.array(churned, np.int64))
 
 
 def _fitted(rows: Rows) -> tuple[list[Column], LogisticRegression]:
     columns = []
-    for index, feature in enumerate(FEATURES):
+    for index, feature in enumerate(MODEL_FEATURES):
         values = rows.values[:, index]
         missing = np.isnan(values)
         if not missing.all():
@@ -171,7 +171,7 @@ def _column(feature: str, values: Floats) -> Column:
 
 
 def _inputs(columns: Sequence[Column], values: Floats) -> Floats:
-    return np.stack([_input(column, values[:, FEATURES.index(column.feature)]) for column in columns], axis=1)
+    return np.stack([_input(column, values[:, MODEL_FEATURES.index(column.feature)]) for column in columns], axis=1)
 
 
 def _input(column: Column, values: Floats) -> Floats:

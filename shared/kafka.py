@@ -20,6 +20,9 @@ from shared.contracts.topics import MAX_MESSAGE_BYTES, Topic
 REQUEST_TIMEOUT_S = 30.0
 MAX_REQUEST_BYTES = MAX_MESSAGE_BYTES + (1 << 16)
 POLL_S = 0.2
+METADATA_MAX_AGE_MS = 10_000
+"""How old what a group's member knows of topics may be. A leader elected while the broker comes up may know of none,
+and gives nobody anything; the group learns of it with the next look: aiokafka's own comes after five minutes."""
 # the broker may keep any of these differently without harm to us
 OPERATOR_SETTINGS = frozenset({"min.insync.replicas", "max.compaction.lag.ms"})
 

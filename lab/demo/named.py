@@ -12,11 +12,12 @@ from typing import Final
 import numpy as np
 
 from lab.demo.row import Row
-from services.scorer.core.activity import LOGIN, Activity, Applied
+from services.scorer.core.activity import Activity, Applied
 from services.scorer.core.bundle import CompiledBundle
 from services.scorer.core.days import DAY, HOUR
 from services.scorer.core.decode import Code
-from services.scorer.core.features import deadlines_of
+from services.scorer.core.signals import LOGIN
+from services.scorer.core.silence import deadlines_of
 from shared.contracts.events import Kind, wire_time
 from shared.contracts.partition import roll_ms
 

@@ -8,6 +8,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 
+from shared.kafka import METADATA_MAX_AGE_MS
 from shared.tasks import cancel
 
 SESSION_S: Final = 10.0
@@ -59,6 +60,7 @@ class Election(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka pub
             auto_offset_reset="latest",
             session_timeout_ms=int(SESSION_S * 1000),
             heartbeat_interval_ms=int(HEARTBEAT_S * 1000),
+            metadata_max_age_ms=METADATA_MAX_AGE_MS,
         )
         consumer.subscribe([topic], listener=self)
         await consumer.start()

@@ -28,6 +28,7 @@ from services.ingest.publish import NotDurable, Publisher, Record
 from shared.contracts.events import Event
 from shared.contracts.partition import partition_of
 from shared.contracts.topics import EVENTS, PARTITIONS, UNATTRIBUTED
+from shared.kafka import METADATA_MAX_AGE_MS
 
 GROUP: Final = "churnwatch-ingest-unattributed"
 UPTO: Final = "upto"
@@ -181,6 +182,7 @@ class Resender(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka pub
             auto_offset_reset="earliest",
             session_timeout_ms=10_000,
             heartbeat_interval_ms=3_000,
+            metadata_max_age_ms=METADATA_MAX_AGE_MS,
             max_poll_records=self._max_poll_records,
         )
 

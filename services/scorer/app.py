@@ -40,7 +40,7 @@ from shared.contracts.context import Bundle
 from shared.contracts.topics import EVENTS, SCORER_GROUP
 from shared.contracts.topology import Topology
 from shared.health_store import HealthStore
-from shared.kafka import KafkaProblem
+from shared.kafka import METADATA_MAX_AGE_MS, KafkaProblem
 from shared.recent import RecentFates
 from shared.tasks import cancel
 from shared.telemetry import serve_ops
@@ -207,6 +207,7 @@ def faust_app(  # noqa: PLR0913  what Faust must be told
         broker_rebalance_timeout=30.0,
         # positions are sought to explicitly; this only decides what is prefetched before that
         consumer_auto_offset_reset="earliest",
+        consumer_metadata_max_age_ms=METADATA_MAX_AGE_MS,
         consumer_group_instance_id=instance,
     )
     app.owner = owner

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Final
 
-from services.scorer.core.bundle import ConfigError, bundle_of
+from services.scorer.core.bundle import ConfigError
+from services.scorer.core.compile import bundle_of
 from shared.contracts.context import Bundle
 from shared.contracts.fault import Fault
 from shared.yaml_file import BadFiles, YamlFile, read_yaml

@@ -18,7 +18,8 @@ from aiokafka.structs import ConsumerRecord
 
 from services.scorer import metrics
 from services.scorer.core.batch import Batch
-from services.scorer.core.bundle import CompiledBundle, compile_bundle
+from services.scorer.core.bundle import CompiledBundle
+from services.scorer.core.compile import compile_bundle
 from services.scorer.core.known import Known
 from services.scorer.core.summary import Summaries
 from shared.contracts.context import Bundle, ContextKind, Crash, Fingerprint, Guard, Import, Quarantine, Summary

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby, islice
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 from redis.exceptions import RedisError
@@ -29,13 +29,22 @@ IMPATIENCE_S: Final = 60.0
 log = structlog.get_logger(__name__)
 
 
+class _Put(NamedTuple):
+    """One putting of a row.
+
+    Put again while it is being written, even the very same row must be written again: Redis may have lost what it held.
+    """
+
+    row: HealthRow
+
+
 class Mirror:
     """Accounts of one partition on their way to Redis. A failed write is tried again for ever."""
 
     def __init__(self, store: HealthStore, *, generation: int) -> None:
         self._store = store
         self._generation = generation
-        self._waiting: dict[str, HealthRow] = {}
+        self._waiting: dict[str, _Put] = {}
         self._offsets: Counter[int] = Counter()
         self._news = asyncio.Event()
         self._written = asyncio.Condition()
@@ -50,10 +59,10 @@ class Mirror:
         for row in rows:
             replaced = self._waiting.get(row.account)
             if replaced is not None:
-                if replaced.offset > row.offset:
+                if replaced.row.offset > row.offset:
                     continue
-                self._uncount(replaced)
-            self._waiting[row.account] = row
+                self._uncount(replaced.row)
+            self._waiting[row.account] = _Put(row)
             self._offsets[row.offset] += 1
         metrics.REDIS_WAITING.inc(len(self._waiting) - before)
         if self._waiting:
@@ -68,7 +77,7 @@ class Mirror:
 
     def unwritten(self) -> Sequence[HealthRow]:
         """Return what Redis has not got yet."""
-        return list(self._waiting.values())
+        return [put.row for put in self._waiting.values()]
 
     async def until_written(self, position: int, *, patience_s: float = PATIENCE_S) -> bool:
         """Return True when Redis has what was evaluated before an offset, False when it takes too long."""
@@ -97,9 +106,9 @@ class Mirror:
         failures = 0
         while True:
             await self._news.wait()
-            rows = list(islice(self._waiting.values(), ROWS_A_CALL))
+            puts = list(islice(self._waiting.values(), ROWS_A_CALL))
             try:
-                await self._write(rows)
+                await self._write([put.row for put in puts])
             except (RedisError, OSError, TimeoutError) as fault:
                 metrics.REDIS_FAILURES.inc()
                 if failures == 0:
@@ -108,7 +117,7 @@ class Mirror:
                 failures += 1
             else:
                 failures = 0
-                await self._forget(rows)
+                await self._forget(puts)
 
     async def _write(self, rows: Sequence[HealthRow]) -> None:
         for offset, group in groupby(sorted(rows, key=_offset), key=_offset):
@@ -118,12 +127,12 @@ class Mirror:
             for result in Written:
                 metrics.REDIS_ROWS.labels(result.name.lower()).inc(results.count(result))
 
-    async def _forget(self, rows: Iterable[HealthRow]) -> None:
+    async def _forget(self, puts: Iterable[_Put]) -> None:
         before = len(self._waiting)
-        for row in rows:
-            if self._waiting.get(row.account) is row:
-                del self._waiting[row.account]
-                self._uncount(row)
+        for put in puts:
+            if self._waiting.get(put.row.account) is put:
+                del self._waiting[put.row.account]
+                self._uncount(put.row)
         metrics.REDIS_WAITING.dec(before - len(self._waiting))
         if not self._waiting:
             self._news.clear()

@@ -118,6 +118,33 @@ class Membership(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     removed: bool | None = None
 
 
+Points = Annotated[int, msgspec.Meta(ge=0, le=100)]
+Author = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+
+
+class Sentiment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`data` of kind sentiment: how well the relationship stands in somebody's judgement, 0-100, good through `until`.
+
+    `until` is YYYY-MM-DD; without one, or with one that is no date, it is good for 90 days.
+    """
+
+    score: Points
+    by: Author
+    until: str | None = None
+
+
+class Override(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`data` of kind override: the health somebody sets by hand, good through `until` like a sentiment.
+
+    Without a health it lifts the one set before.
+    """
+
+    health: Points | None = None
+    by: Author
+    reason: Annotated[str, msgspec.Meta(max_length=500)] | None = None
+    until: str | None = None
+
+
 class Erasure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`data` of kind erasure: forget this user (a keyed hash) of the account, or all of the account."""
 
@@ -135,6 +162,8 @@ DATA_OF: Final[dict[Kind, type[msgspec.Struct]]] = {
     Kind.BILLING: Billing,
     Kind.SURVEY: Survey,
     Kind.SUBSCRIPTION: Subscription,
+    Kind.SENTIMENT: Sentiment,
+    Kind.OVERRIDE: Override,
 }
 """Typed `data` by kind; kinds not listed carry any JSON object and change no health yet."""
 

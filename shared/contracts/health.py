@@ -57,6 +57,15 @@ class Attributes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     subscription: str | None = None
 
 
+class OverrideNote(msgspec.Struct, frozen=True, kw_only=True):
+    """A health set by hand that is in force: 0-100, by whom, why, and through which day (since 1970-01-01)."""
+
+    health: int
+    by: str
+    reason: str | None
+    until: int
+
+
 class AccountHealth(msgspec.Struct, frozen=True, kw_only=True):
     """The health of one account at the tick `at` (epoch ms), a pure function of the log before `offset`.
 
@@ -81,6 +90,12 @@ class AccountHealth(msgspec.Struct, frozen=True, kw_only=True):
     contributions: list[Contribution]
     episodes: list[OpenEpisode]
     attributes: Attributes
+    scorecard: str = "default"
+    """Which scorecard it was scored by."""
+    stage: str = ""
+    """The lifecycle stage, told or derived; empty in what older versions wrote."""
+    override: OverrideNote | None = None
+    """Set while the health is one that somebody set: then it is its only contribution."""
 
 
 class Reconstructed(msgspec.Struct, frozen=True, kw_only=True):

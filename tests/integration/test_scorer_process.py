@@ -14,7 +14,7 @@ import pytest
 from aiokafka.structs import ConsumerRecord
 from redis.asyncio import Redis
 
-from services.scorer.core.summary import median_of
+from services.scorer.core.medians import median_of
 from services.scorer.fence import Exit
 from shared import clock
 from shared.contracts.context import Guard, Summary

@@ -5,7 +5,7 @@ import pytest
 from lab.demo.customers import NAMED
 from lab.demo.named import Customer, Placed, place, rows_of
 from lab.oracle import Bundle
-from services.scorer.core.bundle import compile_bundle
+from services.scorer.core.compile import compile_bundle
 from shared.contracts.context import Import, ImportState
 from shared.contracts.health import Band
 from shared.contracts.risk import Change

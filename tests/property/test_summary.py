@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from lab.oracle_features import History, features_of
 from services.scorer import summaries as summaries_module
 from services.scorer.core import summary as summary_module
+from services.scorer.core.bins import bins_of, least_of
+from services.scorer.core.medians import median_of
 from services.scorer.core.partition import Partition
 from services.scorer.core.step import step
-from services.scorer.core.summary import bins_of, day_to_summarize, least_of, median_of
+from services.scorer.core.summary import day_to_summarize
 from services.scorer.core.table import Ints
 from services.scorer.summaries import summarize
 from shared.contracts.context import SegmentSummary, Summary
@@ -103,8 +105,10 @@ def use(log: Log, history: History, *, at: int, rng: random.Random) -> None:
     name = rng.choice(["Export", "Import", None])
     data = {"user": f"u{rng.randrange(20)}"} | ({"name": name} if name else {})
     log.event(history.account, "usage" if name else "login", at=at, ts=at + DAY, data=data)
-    history.count({"Export": "usage:Export", "Import": "usage", None: "login"}[name], at=at)
-    history.be_present(at, user=data["user"])
+    signal = {"Export": "usage:Export", "Import": "usage", None: "login"}[name]
+    history.count(signal, at=at)
+    history.be_present(at)
+    history.see_user(data["user"], signal, at=at)
 
 
 def learn(log: Log, history: History, kind: str, data: Mapping[str, object], *, at: int) -> None:
@@ -127,7 +131,7 @@ def naive(histories: list[History], day: int) -> dict[str, SegmentSummary]:
         is_known = features.get("tenure_days", 0) >= config["evidence"]["days"] and features["active_days"] >= 1
         if is_known and not history.ended:
             accounts[segment] += 1
-            for name in ("usage_7", "users_28", "active_days_28", "features_used"):
+            for name in ("usage_7", "events_91", "users_28", "active_days_28", "features_used"):
                 bins[segment][name].update([naive_bin(name, features[name])] if name in features else [])
     return {
         segment: SegmentSummary(
@@ -135,7 +139,7 @@ def naive(histories: list[History], day: int) -> dict[str, SegmentSummary]:
             accounts=count,
             histograms={
                 name: [bins[segment][name][place] for place in range(max(bins[segment][name], default=-1) + 1)]
-                for name in ("usage_7", "users_28", "active_days_28", "features_used")
+                for name in ("usage_7", "events_91", "users_28", "active_days_28", "features_used")
             },
         )
         for segment, count in accounts.items()
@@ -167,7 +171,11 @@ def test_the_median_is_the_least_value_of_the_bin_that_holds_it(values: list[tup
         counts = Counter(naive_bin(feature, value) for where, value in values if where == partition)
         histogram = [counts[place] for place in range(max(counts, default=-1) + 1)]
         told[partition] = one_segment(partition, {feature: histogram})
-    middle = sorted(value for _, value in values)[(len(values) + 1) // 2 - 1]
+    above = sorted(value for _, value in values if naive_bin(feature, value) > 0)
+    if not above:
+        assert median_of(told, segment="smb", feature=feature) is None
+        return
+    middle = above[(len(above) + 1) // 2 - 1]
     assert median_of(told, segment="smb", feature=feature) == least_of(feature, naive_bin(feature, middle))
     assert median_of(told, segment="mid", feature=feature) is None
     stale = one_segment(7, {feature: [1000]}, partitions=8, at=0)

@@ -10,8 +10,11 @@ import msgspec
 import yaml
 from hypothesis import strategies as st
 
+from lab import oracle
 from lab.oracle import Bundle
-from shared.contracts.context import Guard, GuardState, Import, ImportState
+from services.scorer.core.feature_table import FEATURES
+from services.scorer.core.medians import COMPARED
+from shared.contracts.context import Guard, GuardState, Import, ImportState, SegmentSummary, Summary
 from shared.contracts.events import source_of
 from tests.support.log import DAY, HOUR, MINUTE, SECOND, START, Log
 
@@ -110,8 +113,15 @@ def bundles() -> dict[int, Bundle]:
     """Return three configurations by context offset: shipped, one quick to judge with odd corners, no rules."""
     scorecard, rules = shipped()
     by_name = {rule["name"]: rule for rule in rules["rules"]}
-    quick = {
+    quick: dict[str, Any] = {
         "key_features": ["Export", "never.heard of", ""],
+        "signals": {
+            "automation": ["Sync"],
+            "automation_sources": ["web"],
+            "exports": ["Report"],
+            "admin": ["Configure", "Invite"],
+            "errors": ["Oops"],
+        },
         "evidence": {"days": 2, "active_days": 1},
         "bands": {"healthy": 80_000, "watch": 60_000, "at_risk": 20_000, "margin": 5_000},
         "dimensions": {
@@ -133,6 +143,25 @@ def bundles() -> dict[int, Bundle]:
                 },
             },
         },
+    }
+    told = {name for dimension in quick["dimensions"].values() for name in dimension["measures"]}
+    others = [*FEATURES, "adoption:Export", "use_28:Export", "adoption:never.heard of", "use_28:never.heard of"]
+    anything = {"weight": 1, "missing": "exclude", "curve": [[-2000, 0], [0, 41], [7, 50], [2000, 100]]}
+    quick["stages"] = {"onboarding_days": 20, "renewal_days": 30}
+    quick["scorecards"] = {
+        "young": {
+            "dimensions": {"mood": {**quick["dimensions"]["mood"], "weight": 9}, "use": quick["dimensions"]["adoption"]}
+        },
+        "small": {"dimensions": {"all": {"weight": 1, "measures": {"recency_days": anything}}}},
+    }
+    quick["use"] = [
+        {"segments": ["smb"], "stages": ["trial", "renewal", "handover"], "scorecard": "small"},
+        {"stages": ["onboarding"], "scorecard": "young"},
+        {"segments": ["", "enterprise"], "stages": ["renewal"], "scorecard": "small"},
+    ]
+    quick["dimensions"]["everything"] = {
+        "weight": 2,
+        "measures": {name: anything for name in others if name not in told},
     }
     odd = {
         "silence": {"alpha_permille": 300},
@@ -169,6 +198,7 @@ def bundles() -> dict[int, Bundle]:
         0: Bundle(version="b_shipped", scorecard=scorecard, rules=rules),
         3: Bundle(version="b_quick", scorecard=quick, rules=odd),
         7: Bundle(version="b_no_rules", scorecard=scorecard, rules={**rules, "rules": []}),
+        10: Bundle(version="b_quick_again", scorecard=quick, rules=odd),
     }
 
 
@@ -260,7 +290,9 @@ def _activity(rng: random.Random) -> dict[str, object]:
     if rng.random() < 0.7:
         data["user"] = rng.choice(("u1", "u2", "u3", "", None))
     if rng.random() < 0.7:
-        data["name"] = rng.choice(("Export", "Report", "", "never.heard of", None))
+        data["name"] = rng.choice(
+            ("Export", "Report", "Sync", "Configure", "Oops", "", "never.heard of", "\0export", None)
+        )
     return data
 
 
@@ -272,11 +304,23 @@ def _account_fact(rng: random.Random) -> tuple[str, dict[str, object]]:
         "deleted": lambda: rng.choice((True, False, False, None, 0)),
         "name": lambda: rng.choice(("Acme", "アクメ", None)),
         "segment": lambda: rng.choice(("smb", "enterprise")),
+        "renewal_date": lambda: rng.choice(("2026-06-30", "2026-02-30", "20260630", "2026-6-30", "1970-01-01", "soon")),
         "trial": lambda: rng.choice((True, False)),
+        "stage": lambda: rng.choice(("handover", "adoption", "renewal", "")),
         "unheard": lambda: [1],
     }
     weights = rng.sample(sorted(fields), rng.randrange(4))
     return "account", {name: fields[name]() for name in weights}
+
+
+def _judged(rng: random.Random, points: str) -> dict[str, object]:
+    """Return a sentiment or an override by somebody: good for some time, lifted, or odd."""
+    data: dict[str, object] = {
+        points: rng.choice((0, 30, 77, 100, 101, -1, None, "5")),
+        "by": rng.choice(("eve", "eve", "")),
+    }
+    until = {"until": rng.choice(("2026-04-12", "2026-04-13", "2026-05-31", "2026-02-30", "soon"))}
+    return data | rng.choice((until, until, {}, {"reason": "new champion"}))
 
 
 def _erased(rng: random.Random) -> dict[str, object]:
@@ -294,8 +338,10 @@ FACTS: Sequence[Callable[[random.Random], tuple[str, dict[str, object]]]] = (
         "subscription",
         {"status": rng.choice(("started", "renewed", "notice_given", "cancelled", "changed", "")), "mrr": 5},
     ),
-    lambda rng: ("user", {"user": rng.choice(("u1", None)), "role": "admin"}),
+    lambda rng: ("user", {"user": rng.choice(("u1", None)), "removed": rng.choice((True, True, False, None, 1))}),
     lambda rng: ("erasure", _erased(rng)),
+    lambda rng: ("sentiment", _judged(rng, "score")),
+    lambda rng: ("override", _judged(rng, "health")),
 )
 
 
@@ -311,14 +357,14 @@ def lives() -> st.SearchStrategy[Log]:
 
 def lives_log(rng: random.Random, *, days: int) -> Log:
     happenings = [h for account in rng.sample(ACCOUNTS, rng.choice((1, 1, 2))) for h in _life(rng, account, days)]
-    context, log = rng.choice((0, 3)), Log()
-    log.contexts = {**bundles(), **guards_of(rng, days)}
+    context, log = rng.choice((0, 3, 13)), Log()
+    log.contexts = {**bundles(), **guards_of(rng, days), **summaries_of(rng, days)}
     end = START + (days + 1) * DAY
     ticks = [rng.randrange(START, end) for _ in range(rng.choice((5, 30, 2 * days)))]
     moments = sorted([(ts, 0, n) for n, (ts, *_) in enumerate(happenings)] + [(t, 1, 0) for t in ticks])
     for ts, is_tick, n in moments:
         if is_tick:
-            context = rng.choice((0, 3, 7)) if rng.random() < 0.03 else context
+            context = rng.choice((0, 3, 7, 10, 11, 12, 13)) if rng.random() < 0.03 else context
             log.tick(ts, context=known(log, context, at=ts))
         else:
             _, account, kind, at, data = happenings[n]
@@ -337,9 +383,27 @@ def known(log: Log, context: int, *, at: int) -> int:
     return max([context, *since])
 
 
-def guards_of(rng: random.Random, days: int) -> dict[int, Bundle | Import | Guard]:
+def summaries_of(rng: random.Random, days: int) -> dict[int, oracle.Entry]:
+    """Return what partitions told of their segments, some of it before a move."""
+    found: dict[int, oracle.Entry] = {}
+    for offset in rng.sample((11, 12, 13), rng.randrange(4)):
+        segments = [
+            SegmentSummary(segment=name, accounts=9, histograms={of: _histogram(rng) for of in (*COMPARED, "usage_7")})
+            for name in rng.sample(("", "smb", "enterprise", "other"), 3)
+        ]
+        at = START + rng.randrange(days * DAY)
+        where, of = rng.randrange(2), rng.choice((2, 2, 4))
+        found[offset] = Summary(partition=where, partitions=of, day=at // DAY, at=at, segments=segments)
+    return found
+
+
+def _histogram(rng: random.Random) -> list[int]:
+    return [rng.choice((0, 0, 1, 5)) for _ in range(rng.choice((0, 1, 4, 29)))]
+
+
+def guards_of(rng: random.Random, days: int) -> dict[int, oracle.Entry]:
     """Return up to two spans in which a source is held: some ended by an entry, some by four hours."""
-    found: dict[int, Bundle | Import | Guard] = {}
+    found: dict[int, oracle.Entry] = {}
     for first in rng.sample((0, 3), rng.randrange(3)):
         source, at = source_of(rng.choice(SOURCES)), START + rng.randrange(days * DAY)
         over = at + rng.choice((MINUTE, 3 * HOUR, DAY))
@@ -401,15 +465,26 @@ def _life(rng: random.Random, account: str, days: int) -> list[Happening]:
     drops = rng.choice((days, days // 2, days * 3 // 4))
     told_late = rng.choice((0, 0, MINUTE, 3 * HOUR, 4 * DAY, 30 * DAY))
     users = [f"u{n}" for n in range(rng.choice((1, 3, 40)))]
-    found: list[Happening] = [(START, account, "account", START, {"seats": rng.choice((1, 5, 50)), "owner": "o@x"})]
+    facts: dict[str, object] = {"seats": rng.choice((1, 5, 50)), "owner": "o@x"}
+    if rng.random() < 0.5:
+        facts |= {
+            "segment": rng.choice(("smb", "enterprise")),
+            "renewal_date": rng.choice(("2026-05-01", "2026-07-01")),
+        }
+    found: list[Happening] = [(START, account, "account", START, facts)]
     for day in range(days):
         if day % 7 not in weekdays or stops <= day < returns or rng.random() < calm:
             continue
         for _ in range(max(1, volume // 5) if day >= drops else volume):
             at = START + day * DAY + rng.choice(hours) * HOUR + rng.randrange(HOUR)
             late = rng.randrange(told_late) if told_late and rng.random() < 0.1 else 0
-            kind = rng.choice(("login", "usage", "usage", "outcome"))
-            data: dict[str, object] = {"user": rng.choice(users), "name": rng.choice(("Export", "Report"))}
+            kind = rng.choice(("login", "login", "usage", "usage", "usage", "usage", "outcome", "ticket"))
+            names = ("Export", "Export", "Export", "Report", "Sync", "Configure", "Oops", "never.heard of")
+            data: dict[str, object] = {"user": rng.choice(users), "name": rng.choice(names)}
+            if rng.random() < 0.02:
+                kind = rng.choice(("user", "override", "sentiment"))
+                data = {"user": rng.choice(users), "removed": True, "by": "eve", "until": "2026-05-05"}
+                data |= {"health": rng.choice((20, 90, None)), "score": rng.choice((10, 80))}
             found.append((at + late, account, kind, at, data))
     if rng.random() < 0.5:  # an answer given early and never again: it must stop to count on its 91st day
         at = START + rng.randrange(5 * DAY)

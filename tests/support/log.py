@@ -11,11 +11,12 @@ import numpy as np
 from lab import oracle
 from lab.oracle_records import Record
 from services.scorer.core.batch import Batch
-from services.scorer.core.bundle import CompiledBundle, compile_bundle
+from services.scorer.core.bundle import CompiledBundle
+from services.scorer.core.compile import compile_bundle
 from services.scorer.core.known import Known
 from services.scorer.core.partition import Partition
 from services.scorer.core.step import Outputs, step
-from shared.contracts.context import Guard, Import, Quarantine
+from shared.contracts.context import Guard, Import, Quarantine, Summary
 from shared.contracts.events import source_of, tick_record, type_of, wire_time
 from shared.contracts.health import AccountHealth
 from shared.contracts.partition import partition_of
@@ -198,10 +199,11 @@ class Configurations:
             guards={
                 entry.source: entry for entry in entries if isinstance(entry, Guard) and partition in entry.partitions
             },
+            summaries={entry.partition: entry for entry in entries if isinstance(entry, Summary)},
         )
 
 
-def _compiled(entry: oracle.Entry) -> CompiledBundle | Import | Guard | Quarantine:
+def _compiled(entry: oracle.Entry) -> CompiledBundle | Import | Guard | Quarantine | Summary:
     if isinstance(entry, oracle.Bundle):
         return compile_bundle(entry.version, {"scorecard": entry.scorecard, "rules": entry.rules})
     return entry

@@ -52,6 +52,10 @@ class Field(StrEnum):
     SCORE = "score"
     TARGET = "target"
     DUE = "due"
+    HEALTH = "health"
+    REASON = "reason"
+    BY = "by"
+    UNTIL = "until"
 
 
 class Reader:

@@ -16,6 +16,8 @@ from shared.contracts.events import (
     BillingStatus,
     Kind,
     Membership,
+    Override,
+    Sentiment,
     Subscription,
     SubscriptionStatus,
     Survey,
@@ -50,6 +52,7 @@ Data = msgspec.Struct | Reason
 Make = Callable[[Reader, str | None], Data]
 """Make the data of an item from its fields and its user's hash, or say why not."""
 
+MOST_POINTS: Final = 100
 _SCORES: Final = {SurveyKind.NPS: (0, 10), SurveyKind.CSAT: (1, 5), SurveyKind.CES: (1, 7)}
 
 
@@ -174,6 +177,26 @@ def _survey(fields: Reader, user: str | None) -> Data:
     return Survey(kind=kind, score=score, user=user) if least <= score <= most else Reason.INVALID_VALUE
 
 
+def _sentiment(fields: Reader, _user: str | None) -> Data:
+    score, by = fields.count(Field.SCORE), fields.text(Field.BY)
+    if score is None or score > MOST_POINTS or by is None:
+        return Reason.INVALID_VALUE
+    return Sentiment(score=score, by=by, until=fields.date(Field.UNTIL))
+
+
+def _override(fields: Reader, _user: str | None) -> Data:
+    health, by = fields.count(Field.HEALTH), fields.text(Field.BY)
+    reason, until = fields.text(Field.REASON), fields.date(Field.UNTIL)
+    if health is None or health > MOST_POINTS or by is None or reason is None or until is None:
+        return Reason.INVALID_VALUE
+    return Override(health=health, by=by, reason=reason, until=until)
+
+
+def _lifted(fields: Reader, _user: str | None) -> Data:
+    by = fields.text(Field.BY)
+    return Reason.INVALID_VALUE if by is None else Override(by=by, reason=fields.text(Field.REASON))
+
+
 def _goal(fields: Reader, _user: str | None) -> Data:
     return Goal(name=fields.text(Field.NAME), target=fields.thousandths(Field.TARGET), due=fields.date(Field.DUE))
 
@@ -199,6 +222,9 @@ BY_NAME: Final[Mapping[str, tuple[Kind, Make]]] = {
     "Outcome Achieved": (Kind.OUTCOME, _outcome),
     "Goal Set": (Kind.GOAL, _goal),
     "Milestone Reached": (Kind.MILESTONE, _milestone),
+    "Sentiment Set": (Kind.SENTIMENT, _sentiment),
+    "Health Overridden": (Kind.OVERRIDE, _override),
+    "Override Lifted": (Kind.OVERRIDE, _lifted),
     "Ticket Opened": (Kind.TICKET, _ticket("opened")),
     "Ticket Closed": (Kind.TICKET, _ticket("closed")),
 }

@@ -10,10 +10,16 @@ import numpy.typing as npt
 
 from services.scorer.core.days import DAY, HORIZON_DAYS, HOUR, NO_DAY, advance, held, latest, slots
 from services.scorer.core.decode import Code
-from services.scorer.core.table import NONE, Columns, Hashes, Ints, Layout, Names, RowIndex
+from services.scorer.core.signals import CLASSES, FIRST_NAMED
+from services.scorer.core.table import NONE, Columns, Hashes, Ints, Layout, Names, RowIndex, Words
 from shared.contracts.partition import roll_ms
 
+Links = list[tuple[Ints, Ints]]
+"""Rows that belong to accounts, link by link of their chains: the account's place among those asked for, the row."""
+
 USER_DAYS: Final = 32
+LONG_CHAIN: Final = 64
+"""Links after which the rest of an account's rows is looked for in another way."""
 MOST_IN_A_DAY: Final = 65_535
 
 ACCOUNTS: Final[Layout] = {
@@ -26,9 +32,12 @@ ACCOUNTS: Final[Layout] = {
     "front": (np.int32, None, NO_DAY),  # latest presence day
     "last": (np.int64, None, NONE),  # latest presence, ms
     "hours": (np.uint32, HORIZON_DAYS, 0),  # by day: a bit for each hour with presence
-    "users": (np.uint32, USER_DAYS, 0),  # by day: users who were last seen on it
     "first_signal": (np.int32, None, -1),  # head of its chain of signal rows
     "first_user": (np.int32, None, -1),
+    "first_use": (np.int32, None, -1),
+    "segment": (np.int32, None, -1),  # its number in `segments`
+    "stage": (np.int32, None, -1),  # in `stages`, if somebody told it
+    "trial": (np.bool_, None, 0),
     "seats": (np.int64, None, NONE),
     "payment_failed_at": (np.int64, None, NONE),
     "invoice_paid_at": (np.int64, None, NONE),
@@ -36,6 +45,13 @@ ACCOUNTS: Final[Layout] = {
     "nps_at": (np.int64, None, NONE),
     "csat": (np.int64, None, NONE),
     "csat_at": (np.int64, None, NONE),
+    "ces": (np.int64, None, NONE),
+    "ces_at": (np.int64, None, NONE),
+    "renewal_day": (np.int32, None, NO_DAY),
+    "sentiment": (np.int8, None, -1),
+    "sentiment_until": (np.int32, None, NO_DAY),  # its last day
+    "override": (np.int8, None, -1),
+    "override_until": (np.int32, None, NO_DAY),
     "subscription": (np.int8, None, 0),
     "deleted": (np.bool_, None, 0),
     "evaluated_at": (np.int64, None, NONE),  # T and offset of the tick that last judged it
@@ -59,6 +75,13 @@ USERS: Final[Layout] = {
     "next": (np.int32, None, -1),
     "hash": (np.uint64, None, 0),
     "last_day": (np.int32, None, NO_DAY),
+    "days": (np.uint32, None, 0),  # bit n: active on last_day − n
+}
+USES: Final[Layout] = {
+    "user": (np.int32, None, 0),
+    "next": (np.int32, None, -1),  # next use by any user of the same account
+    "signal": (np.int16, None, 0),
+    "last_day": (np.int32, None, NO_DAY),
 }
 SOURCES: Final[Layout] = {
     "account": (np.int32, None, 0),
@@ -71,11 +94,9 @@ FED: Final = 28 * DAY
 """A source feeds an account whose last presence through it lies at most so long before its last of all."""
 _FACTORS: Final = (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53)
 _INVERSES: Final = tuple(pow(factor, -1, 1 << 64) for factor in _FACTORS)
-LOGIN: Final = 0
-USAGE: Final = 1
-OUTCOME: Final = 2
-TICKET: Final = 3
-FIRST_FEATURE: Final = 4
+STAGES: Final = ("trial", "onboarding", "renewal", "adoption")
+"""Lifecycle stages an account is in when nobody told its own; by their number in `stages`."""
+_CLASSES: Final = frozenset(CLASSES.values())
 
 
 @dataclass(slots=True, kw_only=True)
@@ -100,15 +121,19 @@ class Activity:
         self.accounts = Columns(ACCOUNTS)
         self.signals = Columns(SIGNALS)
         self.users = Columns(USERS)
+        self.uses = Columns(USES)
         self.sources = Columns(SOURCES)
         self.names = Names()
         self.source_names: list[str] = []
         """Sources by number."""
-        self.feature_names: list[str] = []
-        """Key features by signal − FIRST_FEATURE."""
+        self.signal_names: list[str] = []
+        """Key features and classes of events by signal − FIRST_NAMED."""
+        self.segments = Words()
+        self.stages = Words(STAGES)
         self.account_rows = RowIndex(self.accounts, _hashes_in)
         self.signal_rows = RowIndex(self.signals, partial(_pairs_in, name="signal"))
         self.user_rows = RowIndex(self.users, _hashes_in)
+        self.use_rows = RowIndex(self.uses, _uses_in)
         self.source_rows = RowIndex(self.sources, partial(_pairs_in, name="source"))
 
     def find(self, hashes: Hashes, *, accounts: Sequence[str]) -> tuple[Ints, Hashes]:
@@ -137,11 +162,11 @@ class Activity:
         self.account_rows.put(hashes, rows)
         return rows
 
-    def feature(self, name: str) -> int:
-        """Return the signal of a key feature, a new one if need be."""
-        if name not in self.feature_names:
-            self.feature_names.append(name)
-        return FIRST_FEATURE + self.feature_names.index(name)
+    def signal(self, name: str) -> int:
+        """Return the number of a signal that has a name, a new one if need be."""
+        if name not in self.signal_names:
+            self.signal_names.append(name)
+        return FIRST_NAMED + self.signal_names.index(name)
 
     def source(self, name: str) -> int:
         """Return the number of a source, a new one if need be."""
@@ -173,8 +198,10 @@ class Activity:
         present = events.code <= Code.OUTCOME
         self._be_present(events.account[present], at=events.at[present], days=days[present], hours=hours[present])
         self._come_through(events.account[present], sources=events.source[present], at=events.at[present])
-        used = present & (events.user != 0)
-        self._see_users(events.account[used], users=events.user[used], days=days[used])
+        used = np.flatnonzero(present & (events.user != 0))
+        users = self._see_users(events.account[used], users=events.user[used], days=days[used])
+        is_key = self._key_features()[events.signal[used]]
+        self._use(users[is_key], signals=events.signal[used[is_key]], days=days[used[is_key]])
         self.accounts["touched"][events.account] = True
 
     def forget_user(self, account: int, *, user: np.uint64) -> None:
@@ -183,16 +210,16 @@ class Activity:
         row = int(self.user_rows.find(pair)[0])
         if row < 0:
             return
-        day, front, ring = int(self.users["last_day"][row]), int(self.accounts["front"][account]), "users"
-        if day != NO_DAY and front - USER_DAYS < day <= front:
-            self.accounts[ring][account, day % USER_DAYS] -= np.uint32(1)
-        self.users["last_day"][row] = NO_DAY
+        self.users["last_day"][row], self.users["days"][row] = NO_DAY, 0
+        for _, uses in self.chain(self.uses, head="first_use", accounts=np.array([account])):
+            self.uses["last_day"][uses[self.uses["user"][uses] == row]] = NO_DAY
 
     def empty_chains(self, account: int) -> None:
         """Set the rows of an account's signals, users and sources back to nothing; a checkpoint leaves them out."""
         for columns, head, names in (
             (self.signals, "first_signal", ("front", "count")),
-            (self.users, "first_user", ("last_day",)),
+            (self.users, "first_user", ("last_day", "days")),
+            (self.uses, "first_use", ("last_day",)),
             (self.sources, "first_source", ("last",)),
         ):
             for _, rows in self.chain(columns, head=head, accounts=np.array([account])):
@@ -214,8 +241,7 @@ class Activity:
         np.maximum.at(columns["last"], accounts, at)
         self._begin(accounts, days=days)
         moved, was, to = _move(columns["front"], rows=accounts, days=days)
-        for ring in ("hours", "users"):
-            advance(columns[ring], rows=moved, was=was, to=to)
+        advance(columns["hours"], rows=moved, was=was, to=to)
         kept = held(columns["front"][accounts].astype(np.int64), days=days, size=HORIZON_DAYS)
         places = slots(columns["hours"], rows=accounts[kept], days=days[kept])
         bits = np.uint32(1) << hours[kept].astype(np.uint32)
@@ -243,17 +269,31 @@ class Activity:
             self.source_rows.put(distinct[new], rows[new])
         return rows[which]
 
-    def _see_users(self, accounts: Ints, *, users: Hashes, days: Ints) -> None:
-        rows, newest = latest(self._rows_of_users(accounts, users=users), days)
-        owner, last = self.users["account"][rows].astype(np.int64), self.users["last_day"]
-        before, front = last[rows].astype(np.int64), self.accounts["front"][owner].astype(np.int64)
+    def _key_features(self) -> npt.NDArray[np.bool_]:
+        """Say of every signal whether it is that of a key feature."""
+        return np.array([*[False] * FIRST_NAMED, *(name not in _CLASSES for name in self.signal_names)])
+
+    def _see_users(self, accounts: Ints, *, users: Hashes, days: Ints) -> Ints:
+        """Note users as active and return the row of each."""
+        of_events = self._rows_of_users(accounts, users=users)
+        rows, newest = latest(of_events, days)
+        last, active = self.users["last_day"], self.users["days"]
+        before = last[rows].astype(np.int64)
         later = newest > before
-        ring = self.accounts["users"]
-        left = later & (before != NO_DAY) & held(front, days=before, size=USER_DAYS)
-        np.subtract.at(ring.reshape(-1), slots(ring, rows=owner[left], days=before[left]), np.uint32(1))
-        came = later & held(front, days=newest, size=USER_DAYS)
-        np.add.at(ring.reshape(-1), slots(ring, rows=owner[came], days=newest[came]), np.uint32(1))
+        gap = np.where(before == NO_DAY, USER_DAYS, newest - before)
+        active[rows[later & (gap >= USER_DAYS)]] = 0
+        moves = later & (gap < USER_DAYS)
+        active[rows[moves]] <<= gap[moves].astype(np.uint32)
         last[rows[later]] = newest[later]
+        back = last[of_events].astype(np.int64) - days
+        near = back < USER_DAYS
+        np.bitwise_or.at(active, of_events[near], np.uint32(1) << back[near].astype(np.uint32))
+        return of_events
+
+    def _use(self, users: Ints, *, signals: Ints, days: Ints) -> None:
+        """Note that users (rows) used key features."""
+        rows, newest = latest(self._rows_of_uses(users, signals=signals), days)
+        self.uses["last_day"][rows] = np.maximum(self.uses["last_day"][rows], newest)
 
     def _rows_of_signals(self, accounts: Ints, *, signals: Ints) -> Ints:
         pairs = pairs_of(accounts, signals=signals)
@@ -279,11 +319,28 @@ class Activity:
             self.user_rows.put(distinct[new], rows[new])
         return rows[which]
 
+    def _rows_of_uses(self, users: Ints, *, signals: Ints) -> Ints:
+        pairs = pairs_of(users, signals=signals)
+        distinct, first, which = np.unique(pairs, return_index=True, return_inverse=True)
+        rows = self.use_rows.find(distinct)
+        new = np.flatnonzero(rows < 0)
+        if new.size:
+            rows[new] = self.uses.add(len(new))
+            self.add_uses(rows[new], users=users[first[new]], signals=signals[first[new]])
+        return rows[which]
+
+    def add_uses(self, rows: Ints, *, users: Ints, signals: Ints) -> None:
+        """Say of new rows whose uses they are, and of what."""
+        self.uses["user"][rows], self.uses["signal"][rows] = users, signals
+        self.link(self.uses, head="first_use", rows=rows, accounts=self.users["account"][users].astype(np.int64))
+        self.use_rows.put(pairs_of(users, signals=signals), rows)
+
     def link(self, columns: Columns, *, head: str, rows: Ints, accounts: Ints) -> None:
         """Put new rows (ascending) in front of their accounts' chains."""
         if not rows.size:
             return
-        columns["account"][rows] = accounts
+        if "account" in columns.spec:
+            columns["account"][rows] = accounts
         order = np.argsort(accounts, kind="stable")
         rows, accounts = rows[order], accounts[order]
         is_first = np.append(True, accounts[1:] != accounts[:-1])
@@ -292,9 +349,9 @@ class Activity:
         is_last = np.append(accounts[1:] != accounts[:-1], True)
         heads[accounts[is_last]] = rows[is_last]
 
-    def chain(self, columns: Columns, *, head: str, accounts: Ints) -> list[tuple[Ints, Ints]]:
+    def chain(self, columns: Columns, *, head: str, accounts: Ints) -> Links:
         """Return the rows of these accounts link by link: pairs of (position in `accounts`, row)."""
-        links = []
+        links: Links = []
         rows = self.accounts[head][accounts].astype(np.int64)
         where = np.arange(len(accounts))
         while (has := rows >= 0).any():
@@ -302,6 +359,40 @@ class Activity:
             links.append((where, rows))
             rows = columns["next"][rows].astype(np.int64)
         return links
+
+    def rows_of(self, columns: Columns, *, head: str, accounts: Ints) -> tuple[Ints, Ints]:
+        """Return the rows of these accounts in no particular order: position in `accounts`, row.
+
+        Where chains are long, whoever they belong to is looked for among all rows: so many links would take longer.
+        """
+        found, where, rows = [], np.arange(len(accounts)), self.accounts[head][accounts].astype(np.int64)
+        for _ in range(LONG_CHAIN):
+            where, rows = where[rows >= 0], rows[rows >= 0]
+            if not rows.size:
+                break
+            found.append((where, rows))
+            rows = columns["next"][rows].astype(np.int64)
+        deep = where[rows >= 0]
+        if deep.size:
+            found = [*_without(found, deep), self._looked_for(columns, where=deep, accounts=accounts)]
+        if not found:
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        where, rows = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        return where, rows
+
+    def _looked_for(self, columns: Columns, *, where: Ints, accounts: Ints) -> tuple[Ints, Ints]:
+        place = np.full(self.accounts.count, -1, np.int64)
+        place[accounts[where]] = where
+        count = columns.count
+        owner = columns["account"] if "account" in columns.spec else self.users["account"][columns["user"][:count]]
+        places = place[owner[:count]]
+        rows = np.flatnonzero(places >= 0)
+        return places[rows], rows
+
+
+def _without(links: Links, places: Ints) -> Links:
+    kept = [(where, rows, ~np.isin(where, places)) for where, rows in links]
+    return [(where[keep], rows[keep]) for where, rows, keep in kept]
 
 
 def pairs_of(accounts: npt.NDArray[np.signedinteger[Any]], *, signals: npt.NDArray[np.signedinteger[Any]]) -> Hashes:
@@ -316,6 +407,10 @@ def _hashes_in(columns: Columns, rows: Ints) -> Hashes:
 
 def _pairs_in(columns: Columns, rows: Ints, *, name: str) -> Hashes:
     return pairs_of(columns["account"][rows], signals=columns[name][rows])
+
+
+def _uses_in(columns: Columns, rows: Ints) -> Hashes:
+    return pairs_of(columns["user"][rows], signals=columns["signal"][rows])
 
 
 def users_of(accounts: Ints, *, users: Hashes) -> Hashes:

@@ -5,14 +5,16 @@ from typing import Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from services.scorer.core.activity import LOGIN, OUTCOME, TICKET, USAGE, Activity, Applied
+from services.scorer.core.activity import Activity, Applied
 from services.scorer.core.bundle import CompiledBundle
 from services.scorer.core.days import HORIZON
 from services.scorer.core.decode import Code, Decoded
 from services.scorer.core.erasure import Erasures, erase
 from services.scorer.core.facts import Facts, Told
 from services.scorer.core.imports import NO_JOB
+from services.scorer.core.signals import CLASSES, LOGIN, OUTCOME, TICKET, USAGE
 from services.scorer.core.table import Hashes, Ints
+from shared.contracts.events import Membership
 
 _SIGNALS: Final = np.array([LOGIN, USAGE, OUTCOME, TICKET])
 
@@ -71,17 +73,14 @@ def _apply(state: State, decoded: Decoded, *, rows: Ints, accounts: Ints, users:
         _apply_old(state, decoded, rows=rows[old], accounts=accounts[old])
         rows, accounts, users = rows[~old], accounts[~old], users[~old]
     code = decoded.code[rows]
-    signal = np.where(code <= Code.TICKET, _SIGNALS[np.minimum(code, Code.TICKET)], -1)
-    key_features = state.bundle.scorecard.key_features if state.bundle else ()
-    if key_features:
-        signals = {name: state.activity.feature(name) for name in key_features}
-        for where in np.flatnonzero(code == Code.USAGE).tolist():
-            signal[where] = signals.get(decoded.envelopes[rows[where]].data.name, USAGE)
-    source = np.zeros(len(rows), np.int64)
-    present = np.flatnonzero(code <= Code.OUTCOME)
-    names = [decoded.envelopes[row].source for row in rows[present].tolist()]
-    numbers = {name: state.activity.source(name) for name in dict.fromkeys(names)}
-    source[present] = [numbers[name] for name in names]
+    source, signal = _sources(state, decoded, rows=rows), _signals(state, decoded, rows=rows)
+    by_hand = np.ones(len(rows), bool)
+    if state.bundle is not None and state.bundle.automation_sources:
+        numbers = [state.activity.source(name) for name in state.bundle.automation_sources]
+        is_automation = (code <= Code.USAGE) & np.isin(source, numbers)
+        signal[is_automation] = state.activity.signal(CLASSES["automation"])
+    if CLASSES["automation"] in state.activity.signal_names:
+        by_hand = signal != state.activity.signal(CLASSES["automation"])
     state.activity.fold(
         Applied(
             account=accounts,
@@ -89,16 +88,41 @@ def _apply(state: State, decoded: Decoded, *, rows: Ints, accounts: Ints, users:
             code=code,
             signal=signal,
             source=source,
-            user=users,
+            user=np.where(by_hand, users, 0),
         )
     )
-    is_fact = np.flatnonzero(code == Code.FACT)
+    is_fact = np.flatnonzero((code == Code.FACT) | (code == Code.KEPT))
     facts = [
         Told(int(accounts[where]), int(decoded.at[row]), envelope.id, envelope.source, decoded.facts[row])
         for where, row in zip(is_fact, rows[is_fact].tolist(), strict=True)
         for envelope in (decoded.envelopes[row],)
     ]
     state.facts.apply(facts, activity=state.activity)
+
+
+def _sources(state: State, decoded: Decoded, *, rows: Ints) -> Ints:
+    """Return the number of the source through which each event came, 0 where it is no presence."""
+    source = np.zeros(len(rows), np.int64)
+    present = np.flatnonzero(decoded.code[rows] <= Code.OUTCOME)
+    names = [decoded.envelopes[row].source for row in rows[present].tolist()]
+    numbers = {name: state.activity.source(name) for name in dict.fromkeys(names)}
+    source[present] = [numbers[name] for name in names]
+    return source
+
+
+def _signals(state: State, decoded: Decoded, *, rows: Ints) -> Ints:
+    """Return the signal each event counts under by its kind and name, −1 where it counts nowhere."""
+    code = decoded.code[rows]
+    signal = np.where(code <= Code.TICKET, _SIGNALS[np.minimum(code, Code.TICKET)], -1)
+    if state.bundle is not None and state.bundle.signal_names:
+        numbers = {event: state.activity.signal(name) for event, name in state.bundle.signal_names.items()}
+        for where in np.flatnonzero(code == Code.USAGE).tolist():
+            signal[where] = numbers.get(decoded.envelopes[rows[where]].data.name, USAGE)
+    for where in np.flatnonzero(code == Code.KEPT_AT_ANY_AGE).tolist():
+        told = decoded.facts.get(int(rows[where]))
+        if isinstance(told, Membership) and told.removed:
+            signal[where] = state.activity.signal(CLASSES["removals"])
+    return signal
 
 
 def _too_old(state: State, decoded: Decoded, *, rows: Ints) -> npt.NDArray[np.bool_]:

@@ -1,43 +1,17 @@
-"""Check a configuration whole and compile it into the arrays that evaluation reads."""
+"""Say what a configuration holds, as its files spell it and as evaluation reads it."""
 
-import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Final, Literal
 
 import msgspec
-import numpy as np
 
-from services.scorer.core.rhythm import hazard_table
 from services.scorer.core.table import Ints
-from shared.contracts.context import Bundle
-from shared.contracts.fault import Fault, faults_of_shape
+from shared.contracts.fault import Fault
 from shared.contracts.health import Band
 from shared.contracts.risk import Severity
 
-T = TypeVar("T")
-
 MOST_FEATURES: Final = 64
-FEATURES: Final = (
-    "tenure_days",
-    "active_days",
-    "active_days_28",
-    "recency_days",
-    "usage_7",
-    "usage_normal_28",
-    "usage_change",
-    "users_28",
-    "seats_used",
-    "features_used",
-    "outcomes_28",
-    "payment_failed_days",
-    "payment_ok",
-    "contract_ok",
-    "nps",
-    "csat",
-    "silence",
-)
-"""Every feature's name (docs/scoring.md §5)."""
 
 
 class ConfigError(Exception):
@@ -89,13 +63,52 @@ class Bands(_Strict, frozen=True, kw_only=True):
     margin: Annotated[int, msgspec.Meta(ge=0, le=20_000)]
 
 
+class Signals(_Strict, frozen=True, kw_only=True):
+    """Names of events, and of the sources that send nothing but automation, that count under signals of their own."""
+
+    automation: list[str] = []
+    automation_sources: list[str] = []
+    exports: list[str] = []
+    admin: list[str] = []
+    errors: list[str] = []
+
+
+class Stages(_Strict, frozen=True, kw_only=True):
+    """When an account of which nobody told a stage is in which: new for so many days, near renewal for so many."""
+
+    onboarding_days: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 60
+    renewal_days: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 90
+
+
+Dimensions = Annotated[dict[str, Dimension], msgspec.Meta(min_length=1)]
+Words = Annotated[list[str], msgspec.Meta(min_length=1)]
+
+
+class OtherScorecard(_Strict, frozen=True, kw_only=True):
+    """A scorecard beside the default one."""
+
+    dimensions: Dimensions
+
+
+class Use(_Strict, frozen=True, kw_only=True):
+    """Which accounts are scored by which scorecard; where a list is absent everything fits."""
+
+    scorecard: str
+    segments: Words | None = None
+    stages: Words | None = None
+
+
 class Scorecard(_Strict, frozen=True, kw_only=True):
-    """`config/scorecard.yaml`."""
+    """`config/scorecard.yaml`; `dimensions` are those of the scorecard `default`."""
 
     key_features: Annotated[list[str], msgspec.Meta(max_length=MOST_FEATURES)]
+    signals: Signals = Signals()
     evidence: MinimumEvidence
     bands: Bands
-    dimensions: Annotated[dict[str, Dimension], msgspec.Meta(min_length=1)]
+    stages: Stages = Stages()
+    dimensions: Dimensions
+    scorecards: dict[Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,49}$")], OtherScorecard] = {}
+    use: list[Use] = []
 
 
 class Condition(_Strict, frozen=True, kw_only=True):
@@ -141,6 +154,7 @@ class Rules(_Strict, frozen=True, kw_only=True):
 class CompiledMeasure:
     """A measure ready to evaluate: `x` rising feature values, `y` scores in milli-points, `missing` score or None."""
 
+    scorecard: int
     dimension: int
     name: str
     weight: int
@@ -158,111 +172,25 @@ class CompiledBundle:
     """The configuration it was compiled from, as JSON."""
     scorecard: Scorecard
     rules: tuple[Rule, ...]
+    scorecard_names: tuple[str, ...]
+    """The default first; last comes that of accounts whose health is overridden."""
+    uses: tuple[Use, ...]
     measures: tuple[CompiledMeasure, ...]
+    """Those of all scorecards, one after the other; so are the dimensions."""
     dimension_names: tuple[str, ...]
     dimension_weights: tuple[int, ...]
     hazards_to_pass: Ints
+    signal_names: Mapping[str, str]
+    """The name under which a signal is kept by the event name that counts under it; others count as use."""
+    automation_sources: frozenset[str]
+    """Sources, as events name them, whose presence is automation."""
+    days_back: int
+    """How many days its measures and rules look back at most, today included."""
 
     @property
     def rule_names(self) -> list[str]:
         """Names of the rules in their order."""
         return [rule.name for rule in self.rules]
-
-
-def bundle_of(scorecard: object, rules: object) -> Bundle:
-    """Return the bundle of two parsed files, or raise ConfigError naming every fault found."""
-    config = {"scorecard": scorecard, "rules": rules}
-    compile_bundle("", config)
-    encoded = msgspec.json.encode(config)
-    return Bundle(version="b_" + hashlib.sha256(encoded).hexdigest()[:16], config=msgspec.Raw(encoded))
-
-
-def compile_bundle(version: str, config: Mapping[str, Any]) -> CompiledBundle:
-    """Check and compile the content of a bundle; raises ConfigError naming every fault found."""
-    faults: list[Fault] = []
-    scorecard = _read(config, name="scorecard", kind=Scorecard, faults=faults)
-    rules = _read(config, name="rules", kind=Rules, faults=faults)
-    if scorecard is not None:
-        faults += _scorecard_faults(scorecard)
-    if rules is not None:
-        faults += _rule_faults(rules)
-    if faults or scorecard is None or rules is None:
-        raise ConfigError(faults)
-    return CompiledBundle(
-        version=version,
-        source=msgspec.json.encode(config),
-        scorecard=scorecard,
-        rules=tuple(rules.rules),
-        measures=_measures(scorecard),
-        dimension_names=tuple(scorecard.dimensions),
-        dimension_weights=tuple(dimension.weight for dimension in scorecard.dimensions.values()),
-        hazards_to_pass=np.array(hazard_table(rules.silence.alpha_permille), np.int64),
-    )
-
-
-def _read(config: Mapping[str, Any], *, name: str, kind: type[T], faults: list[Fault]) -> T | None:
-    found = list(faults_of_shape(config.get(name), kind, key=(name,)))
-    faults += found
-    return None if found else msgspec.convert(config.get(name), kind)
-
-
-def _scorecard_faults(scorecard: Scorecard) -> Iterator[Fault]:
-    for dimension, content in scorecard.dimensions.items():
-        for feature, measure in content.measures.items():
-            place = ("scorecard", "dimensions", dimension, "measures", feature)
-            if feature not in FEATURES:
-                yield Fault(place, f"unknown feature; known are {', '.join(FEATURES)}")
-            if any(a[0] >= b[0] for a, b in zip(measure.curve, measure.curve[1:], strict=False)):
-                yield Fault((*place, "curve"), "the first numbers must rise")
-    bands = scorecard.bands
-    if not 0 < bands.at_risk < bands.watch < bands.healthy <= 100_000:
-        yield Fault(("scorecard", "bands"), "needs 0 < at_risk < watch < healthy <= 100000")
-    for number, name in enumerate(scorecard.key_features):
-        if name in scorecard.key_features[:number]:
-            yield Fault(("scorecard", "key_features", number), f"{name!r} stands twice")
-
-
-def _rule_faults(rules: Rules) -> Iterator[Fault]:
-    names = [rule.name for rule in rules.rules]
-    for number, rule in enumerate(rules.rules):
-        place = ("rules", "rules", number)
-        if rule.name in names[:number]:
-            yield Fault((*place, "name"), f"{rule.name!r} stands twice")
-        for part in ("all", "minimum", "critical"):
-            for i, condition in enumerate(getattr(rule, part)):
-                fault = _condition_fault(condition)
-                if fault:
-                    yield Fault((*place, part, i), f"rule {rule.name!r}: {fault}")
-
-
-def _condition_fault(condition: Condition) -> str | None:
-    if condition.feature not in FEATURES:
-        return f"unknown feature {condition.feature!r}; known are {', '.join(FEATURES)}"
-    if (condition.at_least is None) == (condition.at_most is None):
-        return "needs exactly one of at_least and at_most"
-    if condition.leave is None:
-        return None
-    if condition.at_least is not None and condition.leave > condition.at_least:
-        return "leave must not be above at_least, or the episode would end as it opens"
-    if condition.at_most is not None and condition.leave < condition.at_most:
-        return "leave must not be below at_most, or the episode would end as it opens"
-    return None
-
-
-def _measures(scorecard: Scorecard) -> tuple[CompiledMeasure, ...]:
-    missing = {"exclude": None, "neutral": 50_000, "zero": 0}
-    return tuple(
-        CompiledMeasure(
-            dimension=index,
-            name=name,
-            weight=measure.weight,
-            x=np.array([x for x, _ in measure.curve], np.int64),
-            y=np.array([1000 * y for _, y in measure.curve], np.int64),
-            missing=missing[measure.missing],
-        )
-        for index, dimension in enumerate(scorecard.dimensions.values())
-        for name, measure in dimension.measures.items()
-    )
 
 
 BANDS: Final = (Band.UNKNOWN, Band.CRITICAL, Band.AT_RISK, Band.WATCH, Band.HEALTHY)

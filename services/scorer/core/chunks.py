@@ -57,9 +57,12 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     accounts: dict[str, bytes]
     signals: dict[str, bytes]
     users: dict[str, bytes]
+    uses: dict[str, bytes] = {}
+    """Uses of key features; `user` is the place among `users`."""
     rules: list[str]
     episodes: dict[str, bytes]
     features: list[str]
+    """Names of the signals that have one: key features and classes of events."""
     facts: dict[int, dict[str, tuple[Any, int, str, str]]]
     sources: dict[str, bytes] = {}
     source_names: list[str] = []
@@ -98,6 +101,8 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
     features: list[str]
     imports: list[tuple[str, int, int]] = []
     guards: list[str] = []
+    medians: dict[int, Mapping[str, Mapping[str, int]]] = {}
+    """Medians by UTC day, segment and feature."""
     generation: int = 1
     first_record: int
     """Offset of the cycle's first record on `churn.activity.v1`."""

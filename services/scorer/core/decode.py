@@ -39,9 +39,9 @@ class Code(IntEnum):
     FACT = 4
     """account, billing, survey, subscription: applied at any age."""
     KEPT_AT_ANY_AGE = 5
-    """user, goal, milestone: change nothing yet."""
+    """user (only removals count), goal, milestone (change nothing yet)."""
     KEPT = 6
-    """sentiment, override: change nothing yet."""
+    """sentiment, override: facts that count within the windows."""
     TICK = 7
     DEAD = 8
     ERASURE = 9
@@ -77,7 +77,7 @@ class Decoded:
     """The records of a batch as columns of equal length.
 
     `code` is a Code; `at` is occurred_at (a tick's T) in epoch ms; hashes are keyed, `user` is 0 without a user.
-    `imported` tells rows of a history; `facts` holds the typed data of rows of code FACT,
+    `imported` tells rows of a history; `facts` holds the typed data of kinds that are checked,
     `contexts` the context offset of ticks, `dead` reason and detail of dead rows.
     """
 
@@ -121,7 +121,7 @@ _CODES: Final = {
     Kind.OUTCOME: Code.OUTCOME,
     Kind.TICKET: Code.TICKET,
 }
-_CHECKED: Final = frozenset({Code.FACT, Code.KEPT_AT_ANY_AGE, Code.ERASURE})
+_CHECKED: Final = frozenset({Code.FACT, Code.KEPT, Code.KEPT_AT_ANY_AGE, Code.ERASURE})
 _NOTHING: Final = Envelope()
 _read_envelope: Final = msgspec.json.Decoder(Envelope).decode
 _read_fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode

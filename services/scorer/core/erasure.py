@@ -15,7 +15,7 @@ from services.scorer.core.facts import Facts
 from services.scorer.core.table import Hashes, Ints
 
 NEVER: Final = -1
-_KEPT: Final = frozenset({"roll", "hash", "upto", "first_signal", "first_user", "first_source"})
+_KEPT: Final = frozenset({"roll", "hash", "upto", "first_signal", "first_user", "first_use", "first_source"})
 _NOT_DUE: Final = np.iinfo(np.int64).max
 
 Flags = npt.NDArray[np.bool_]
@@ -135,5 +135,5 @@ def _clear(row: int, *, activity: Activity, facts: Facts) -> None:
             activity.accounts[name][row] = first
     activity.accounts["due"][row] = _NOT_DUE
     activity.empty_chains(row)
-    for known in (facts.fields, facts.attributes, facts.listed):
+    for known in (facts.fields, facts.attributes, facts.listed, facts.overrides):
         known.pop(row, None)

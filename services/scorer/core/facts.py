@@ -1,14 +1,25 @@
 """Keep what is known of an account beside its activity: each field the value of the latest event that told it."""
 
+import re
 from collections.abc import Iterable
+from datetime import date
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from services.scorer.core.activity import Activity
+from services.scorer.core.days import DAY, NO_DAY
 from services.scorer.core.table import NONE
-from shared.contracts.events import AccountFacts, Billing, BillingStatus, Subscription, SubscriptionStatus, Survey
-from shared.contracts.health import Attributes
+from shared.contracts.events import (
+    AccountFacts,
+    Billing,
+    Override,
+    Sentiment,
+    Subscription,
+    SubscriptionStatus,
+    Survey,
+)
+from shared.contracts.health import Attributes, OverrideNote
 
 Field = tuple[Any, int, str, str]
 """Value, and occurred_at (ms), id and source of the event that set it."""
@@ -26,6 +37,10 @@ class Told(NamedTuple):
 
 SUBSCRIPTIONS: Final = ("", *(status.value for status in SubscriptionStatus))
 """Subscription statuses by the code in the column `subscription`; 0 is none."""
+GOOD_FOR_DAYS: Final = 90
+"""How long a sentiment or an override without an end is good."""
+_EPOCH: Final = date(1970, 1, 1)
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _ATTRIBUTES: Final = frozenset(Attributes.__struct_fields__)
 
 
@@ -38,6 +53,8 @@ class Facts:
         """JSON of `Attributes` by account row."""
         self.listed: dict[int, tuple[str | None, str | None, int | None, str | None]] = {}
         """Owner, segment, ARR and name by account row: what listings of accounts are sorted and filtered by."""
+        self.overrides: dict[int, str] = {}
+        """JSON of `OverrideNote` by account row."""
 
     def apply(self, events: Iterable[Told], *, activity: Activity) -> None:
         """Apply facts in any order. They are rare: one by one is meant."""
@@ -59,26 +76,53 @@ class Facts:
         known = {name: field[0] for name, field in fields.items() if name in _ATTRIBUTES}
         self.attributes[account] = msgspec.json.encode(Attributes(**known)).decode()
         self.listed[account] = (known.get("owner"), known.get("segment"), known.get("arr"), known.get("name"))
+        columns["segment"][account] = activity.segments.number(known.get("segment"))
+        columns["stage"][account] = activity.stages.number(known.get("stage"))
+        columns["trial"][account] = known.get("trial", False)
         columns["seats"][account] = known.get("seats", NONE)
         columns["deleted"][account] = known.get("deleted", False)
         columns["subscription"][account] = SUBSCRIPTIONS.index(known.get("subscription", ""))
         for name in ("payment_failed_at", "invoice_paid_at"):
             columns[name][account] = fields[name][1] if name in fields else NONE
-        for name in ("nps", "csat"):
+        columns["renewal_day"][account] = _day_of(known.get("renewal_date"))
+        roll = int(columns["roll"][account])
+        for name in ("sentiment", "override"):
+            (points, until, *_), at, *_ = fields.get(name, ((None, None), 0))
+            columns[name][account] = -1 if points is None else points
+            last = _day_of(until)
+            columns[f"{name}_until"][account] = last if last != NO_DAY else (at - roll) // DAY + GOOD_FOR_DAYS
+        self.overrides.pop(account, None)
+        if columns["override"][account] >= 0:
+            health, _, by, reason = fields["override"][0]
+            note = OverrideNote(health=health, by=by, reason=reason, until=int(columns["override_until"][account]))
+            self.overrides[account] = msgspec.json.encode(note).decode()
+        for name in ("nps", "csat", "ces"):
             columns[name][account], columns[f"{name}_at"][account] = fields.get(name, (NONE, NONE))[:2]
 
 
 def _fields_of(data: msgspec.Struct, *, at: int) -> Iterable[tuple[str, Any]]:
+    told: Iterable[tuple[str, Any]] = ()
     match data:
         case AccountFacts():
-            return [(name, value) for name, value in msgspec.structs.asdict(data).items() if value is not None]
-        case Billing(status=BillingStatus.PAYMENT_FAILED):
-            return [("payment_failed_at", at)]
+            told = [(name, value) for name, value in msgspec.structs.asdict(data).items() if value is not None]
         case Billing():
-            return [("invoice_paid_at", at)]
+            told = [(f"{data.status.value}_at", at)]
         case Survey():
-            return [(data.kind.value, data.score)]
+            told = [(data.kind.value, data.score)]
         case Subscription():
-            return [("subscription", data.status.value)]
-        case _:
-            return []
+            told = [("subscription", data.status.value)]
+        case Sentiment():
+            told = [("sentiment", [data.score, data.until])]
+        case Override():
+            told = [("override", [data.health, data.until, data.by, data.reason])]
+    return told
+
+
+def _day_of(text: str | None) -> int:
+    """Return the day (since 1970-01-01) that a date YYYY-MM-DD names, NO_DAY where it names none."""
+    if text is None or not _DATE.fullmatch(text):
+        return NO_DAY
+    try:
+        return (date.fromisoformat(text) - _EPOCH).days
+    except ValueError:
+        return NO_DAY

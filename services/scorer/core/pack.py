@@ -14,7 +14,7 @@ from services.scorer.core.table import NONE, Columns, Ints
 
 ACCOUNTS_A_CHUNK: Final = 512
 IDS_A_CHUNK: Final = 32_768
-_DERIVED: Final = frozenset({"first_signal", "first_user", "first_source", "next"})
+_DERIVED: Final = frozenset({"first_signal", "first_user", "first_use", "first_source", "next", "segment", "stage"})
 
 
 class Cycle:
@@ -47,9 +47,10 @@ class Cycle:
             bundle=bundle.source if bundle else None,
             bundle_version=bundle.version if bundle else None,
             rules=list(state.episodes.rules),
-            features=list(state.activity.feature_names),
+            features=list(state.activity.signal_names),
             imports=state.imports.entries(),
             guards=sorted(state.guards),
+            medians=dict(state.medians.days),
             generation=state.generation,
             first_record=-1,
             previous=-1,
@@ -95,9 +96,11 @@ def packed(state: Partition, rows: Ints) -> Chunk:
     activity = state.activity
     signals = _linked(activity, activity.signals, head="first_signal", rows=rows)
     users = _linked(activity, activity.users, head="first_user", rows=rows)
+    uses = _linked(activity, activity.uses, head="first_use", rows=rows)
     sources = _linked(activity, activity.sources, head="first_source", rows=rows)
     signals = signals[activity.signals["front"][signals] != NO_DAY]
     users = users[activity.users["last_day"][users] != NO_DAY]
+    uses = uses[activity.uses["last_day"][uses] != NO_DAY]
     sources = sources[activity.sources["last"][sources] != NONE]
     erased, erased_users = state.erasures.entries(rows.tolist())
     return Chunk(
@@ -108,9 +111,11 @@ def packed(state: Partition, rows: Ints) -> Chunk:
         accounts=_columns(activity.accounts, rows),
         signals=_columns(activity.signals, signals),
         users=_columns(activity.users, users),
+        uses=_columns(activity.uses, uses)
+        | {"user": np.searchsorted(users, activity.uses["user"][uses]).astype(np.int32).tobytes()},
         rules=list(state.episodes.rules),
         episodes=_columns(state.episodes.columns, rows),
-        features=list(activity.feature_names),
+        features=list(activity.signal_names),
         facts={row: state.facts.fields[row] for row in rows.tolist() if row in state.facts.fields},
         sources=_columns(activity.sources, sources),
         source_names=list(activity.source_names),

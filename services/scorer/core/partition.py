@@ -8,6 +8,7 @@ from services.scorer.core.erasure import Erasures
 from services.scorer.core.facts import Facts
 from services.scorer.core.fates import Fate
 from services.scorer.core.imports import Imports
+from services.scorer.core.medians import Medians
 from services.scorer.core.rules import Episodes
 from services.scorer.core.seen import Seen
 
@@ -35,6 +36,7 @@ class Partition:
         self.seen = Seen()
         self.imports = Imports()
         self.erasures = Erasures()
+        self.medians = Medians()
         self.guards: frozenset[str] = frozenset()
         """The sources guarded at the last tick that had a bundle."""
         self.running: tuple[tuple[str, int], ...] = ()

@@ -11,10 +11,11 @@ from services.scorer.core.activity import Activity
 from services.scorer.core.bundle import BANDS, CompiledBundle
 from services.scorer.core.erasure import Erasures
 from services.scorer.core.facts import Facts
-from services.scorer.core.features import MISSING, Features, Flags
+from services.scorer.core.features import Features
 from services.scorer.core.rules import SEVERITIES, Episodes
 from services.scorer.core.scorecard import Health
 from services.scorer.core.table import NONE, Ints
+from services.scorer.core.view import MISSING, Flags
 from shared.contracts.health import Band
 from shared.contracts.risk import episode_id
 
@@ -74,6 +75,8 @@ def health_rows(evaluation: Evaluation) -> list[HealthRow]:
     """
     features, facts, evidence = evaluation.features, evaluation.facts, evaluation.bundle.scorecard.evidence
     common = f'"generation":{evaluation.generation},"bundle":"{evaluation.bundle.version}"'
+    overridden = len(evaluation.bundle.scorecard_names) - 1
+    cards, stages = evaluation.bundle.scorecard_names, list(map(_text, evaluation.activity.stages.texts))
     columns = zip(
         features.rows.tolist(),
         evaluation.activity.names.texts(features.rows),
@@ -87,17 +90,35 @@ def health_rows(evaluation: Evaluation) -> list[HealthRow]:
         _nullable(features.deadline),
         _contributions(evaluation),
         _episodes(evaluation),
+        features.scorecard.tolist(),
+        features.stage.tolist(),
         strict=True,
     )
     rows = []
-    for row, name, at, offset, health, code, days, active, last, deadline, contributions, episodes in columns:
+    for (
+        row,
+        name,
+        at,
+        offset,
+        health,
+        code,
+        days,
+        active,
+        last,
+        deadline,
+        contributions,
+        episodes,
+        card,
+        stage,
+    ) in columns:
         account, band = name.decode(), _BAND_NAMES[code]
         payload = (
             f'{{"account":{_text(account)},"at":{at},"partition":{evaluation.partition},"offset":{offset},{common},'
             f'"health":{health},"band":"{band}","evidence_days":{days},"evidence_needed":{evidence.days},'
             f'"active_days":{active},"active_days_needed":{evidence.active_days},"last_activity":{last},'
             f'"silence_deadline":{deadline},"contributions":{contributions},"episodes":{episodes},'
-            f'"attributes":{facts.attributes.get(row, "{}")}}}'
+            f'"attributes":{facts.attributes.get(row, "{}")},"scorecard":"{cards[card]}","stage":{stages[stage]},'
+            f'"override":{facts.overrides[row] if card == overridden and health != _NULL else _NULL}}}'
         )
         known = None if health == _NULL else int(health)
         listed, erased = facts.listed.get(row, _UNLISTED), evaluation.erasures.tick(row)
@@ -145,8 +166,10 @@ def _contributions(evaluation: Evaluation) -> list[str]:
 
 def _template(bundle: CompiledBundle, k: int) -> str:
     measure = bundle.measures[k]
-    dimension = _text(bundle.dimension_names[measure.dimension]).replace("%", "%%")
-    return f'{{"dimension":{dimension},"measure":"{measure.name}","points":%d,"possible":%d,"value":%d}}'
+    dimension, name = (
+        _text(text).replace("%", "%%") for text in (bundle.dimension_names[measure.dimension], measure.name)
+    )
+    return f'{{"dimension":{dimension},"measure":{name},"points":%d,"possible":%d,"value":%d}}'
 
 
 def _episodes(evaluation: Evaluation) -> list[str]:

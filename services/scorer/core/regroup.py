@@ -19,6 +19,7 @@ import numpy as np
 from services.scorer.core import pack
 from services.scorer.core.activity import rekeyed
 from services.scorer.core.fates import Fate
+from services.scorer.core.medians import Medians
 from services.scorer.core.partition import Partition
 from services.scorer.core.restore import unpack
 from services.scorer.core.rules import Episodes
@@ -70,6 +71,7 @@ def _take_over(states: Sequence[Partition], *, new: Partition, seeds: int) -> No
     new.counts[Fate.TICK] = new.position
     new.clock, new.bundle = first.clock, first.bundle
     new.pending = any(state.pending for state in states)
+    new.medians = Medians(first.medians.days)
     new.guards = frozenset().union(*(state.guards for state in states))
     new.episodes = Episodes(list(dict.fromkeys(rule for state in states for rule in state.episodes.rules)))
     new.imports.restore(_furthest(entry for state in states for entry in state.imports.entries()))

@@ -6,13 +6,16 @@ from itertools import pairwise
 import msgspec
 import numpy as np
 
-from services.scorer.core.activity import FIRST_FEATURE, Activity, pairs_of
-from services.scorer.core.bundle import CompiledBundle, compile_bundle
+from services.scorer.core.activity import Activity, pairs_of
+from services.scorer.core.bundle import CompiledBundle
 from services.scorer.core.chunks import REMEDY, CheckpointError, Chunk, Contents, Marker, UnfitError, contents_of
+from services.scorer.core.compile import compile_bundle
 from services.scorer.core.imports import NO_JOB
+from services.scorer.core.medians import Medians
 from services.scorer.core.partition import Partition
 from services.scorer.core.rules import Episodes
 from services.scorer.core.seen import Segment
+from services.scorer.core.signals import FIRST_NAMED
 from services.scorer.core.table import Columns, HashTable, Ints
 from shared.contracts.topology import remedy
 
@@ -43,10 +46,11 @@ def _restored(found: Contents, *, seed: int) -> Partition:
     state.counts.update(marker.counts)
     state.imports.restore(marker.imports)
     state.guards = frozenset(marker.guards)
+    state.medians = Medians(marker.medians)
     if marker.bundle is not None:
         state.bundle = _bundle(marker)
     for name in marker.features:
-        state.activity.feature(name)
+        state.activity.signal(name)
     rules = list(dict.fromkeys([*marker.rules, *(rule for chunk in chunks for rule in chunk.rules)]))
     state.episodes = Episodes(rules)
     for ids in found.ids:
@@ -76,7 +80,9 @@ def unpack(chunk: Chunk, state: Partition) -> None:
         accounts["job"][rows]
     ]
     _unpack_signals(chunk, activity)
-    _unpack_users(chunk, activity)
+    users = _unpack_users(chunk, activity)
+    if chunk.uses:
+        _unpack_uses(chunk, activity, users=users)
     if chunk.sources:
         _unpack_sources(chunk, activity)
     _unpack_episodes(chunk, state, rows)
@@ -90,19 +96,34 @@ def _unpack_signals(chunk: Chunk, activity: Activity) -> None:
     signals = activity.signals
     rows = signals.add(len(chunk.signals["account"]) // signals["account"].itemsize)
     _fill(signals, chunk.signals, rows)
-    numbers = np.array([*range(FIRST_FEATURE), *(activity.feature(name) for name in chunk.features)])
-    signals["signal"][rows] = numbers[signals["signal"][rows]]
+    signals["signal"][rows] = _numbers(chunk, activity)[signals["signal"][rows]]
     account, signal = signals["account"][rows].astype(np.int64), signals["signal"][rows].astype(np.int64)
     activity.link(signals, head="first_signal", rows=rows, accounts=account)
     activity.signal_rows.put(pairs_of(account, signals=signal), rows)
 
 
-def _unpack_users(chunk: Chunk, activity: Activity) -> None:
+def _numbers(chunk: Chunk, activity: Activity) -> Ints:
+    """Return the number here of every signal of a chunk."""
+    return np.array([*range(FIRST_NAMED), *(activity.signal(name) for name in chunk.features)], np.int64)
+
+
+def _unpack_users(chunk: Chunk, activity: Activity) -> Ints:
     users = activity.users
     rows = users.add(len(chunk.users["account"]) // users["account"].itemsize)
     _fill(users, chunk.users, rows)
+    if "days" not in chunk.users:  # of a version that kept the latest day alone
+        users["days"][rows] = 1
     activity.link(users, head="first_user", rows=rows, accounts=users["account"][rows].astype(np.int64))
     activity.user_rows.put(users["hash"][rows], rows)
+    return rows
+
+
+def _unpack_uses(chunk: Chunk, activity: Activity, *, users: Ints) -> None:
+    uses = activity.uses
+    rows = uses.add(len(chunk.uses["user"]) // uses["user"].itemsize)
+    _fill(uses, chunk.uses, rows)
+    whose, signals = users[uses["user"][rows]], _numbers(chunk, activity)[uses["signal"][rows]]
+    activity.add_uses(rows, users=whose, signals=signals)
 
 
 def _unpack_sources(chunk: Chunk, activity: Activity) -> None:

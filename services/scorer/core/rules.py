@@ -9,17 +9,12 @@ import numpy as np
 from services.scorer.core.activity import Activity
 from services.scorer.core.bundle import CompiledBundle, Condition, Rule
 from services.scorer.core.days import DAY, HORIZON_DAYS, day_of
-from services.scorer.core.features import (
-    MISSING,
-    Features,
-    Flags,
-    deadlines_of,
-    last_before,
-    survey_on,
-    usage_change_on,
-)
+from services.scorer.core.features import Features, usage_change_on
+from services.scorer.core.formulas import survey_on
 from services.scorer.core.rhythm import CONSIDERED_DAYS
+from services.scorer.core.silence import deadlines_of, last_before
 from services.scorer.core.table import NONE, Columns, Ints
+from services.scorer.core.view import MISSING, Flags
 from shared.contracts.risk import Change, Severity
 
 SEVERITIES: Final = (None, Severity.AT_RISK, Severity.CRITICAL)
@@ -173,7 +168,7 @@ def _held_then(condition: Condition, then: Ints, *, rows: Ints, activity: Activi
             return held
         case "usage_change":
             too_old = day - 35 <= columns["front"][rows].astype(np.int64) - HORIZON_DAYS
-            return too_old | _meets(condition, usage_change_on(day, rows=rows, activity=activity))
+            return too_old | _meets(condition, usage_change_on(day, rows=rows, activity=activity, bundle=bundle))
         case "payment_failed_days":
             failed, paid = columns["payment_failed_at"][rows], columns["invoice_paid_at"][rows]
             was_paid = (failed <= paid) & (paid <= then)

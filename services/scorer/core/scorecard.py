@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from services.scorer.core.bundle import CompiledBundle, CompiledMeasure
-from services.scorer.core.features import MISSING, Features
+from services.scorer.core.features import Features
 from services.scorer.core.table import Ints
+from services.scorer.core.view import MISSING
 
 FULL: Final = 100_000
 UNKNOWN: Final = 0
@@ -33,8 +34,9 @@ def health_of(features: Features, *, bundle: CompiledBundle) -> Health:
     values = np.stack([features.values[measure.name] for measure in bundle.measures], axis=1)
     score = np.stack([_curve(measure, values[:, k]) for k, measure in enumerate(bundle.measures)], axis=1)
     stands_in = np.array([measure.missing is not None for measure in bundle.measures])
-    judged = (features.evident & ~features.ended)[:, None]
-    counted = ((values != MISSING) | stands_in) & judged
+    judged = ((features.evident | features.overridden) & ~features.ended)[:, None]
+    own = np.array([measure.scorecard for measure in bundle.measures]) == features.scorecard[:, None]
+    counted = ((values != MISSING) | stands_in) & judged & own
     weight = _effective_weights(counted, bundle=bundle)
     total = np.maximum(weight.sum(axis=1, keepdims=True), 1)
     points = (weight * score).cumsum(axis=1) // total

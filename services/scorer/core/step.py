@@ -15,7 +15,7 @@ from services.scorer.core.days import DAY, HOUR
 from services.scorer.core.decode import Code, Decoded, Reason, decode
 from services.scorer.core.erasure import NEVER
 from services.scorer.core.fates import FATES, TICK_LEAD, Dead, Fate, Moved, homes_of, sort_out
-from services.scorer.core.features import MISSING, Flags, features_at
+from services.scorer.core.features import Features
 from services.scorer.core.imports import NO_JOB
 from services.scorer.core.known import Known, KnownAt
 from services.scorer.core.lasting import Fact, facts_of
@@ -32,6 +32,7 @@ from services.scorer.core.rules import Court, Step, judge
 from services.scorer.core.scorecard import bands_of, health_of
 from services.scorer.core.table import Hashes, Ints
 from services.scorer.core.transitions import expiries, transitions
+from services.scorer.core.view import MISSING, Flags
 from shared.contracts.context import GuardState
 
 SLICE: Final = 2048
@@ -213,6 +214,7 @@ def _evaluate(
     state: Partition, *, at: int, offset: int, bundle: CompiledBundle, known: Known, outputs: Outputs
 ) -> None:
     columns, count = state.activity.accounts, state.accounts
+    state.medians.begin(at // DAY, known.summaries)
     is_new = state.bundle is None or state.bundle.version != bundle.version
     _remove_erased(state, at=at, offset=offset, bundle=bundle, outputs=outputs)
     before = state.episodes
@@ -310,7 +312,7 @@ def _judge(
 def _evaluation(state: Partition, *, rows: Ints, bundle: CompiledBundle) -> Evaluation:
     activity, columns = state.activity, state.activity.accounts
     at = columns["evaluated_at"][rows]
-    features = features_at(at, rows=rows, activity=activity, bundle=bundle)
+    features = Features(at, rows=rows, activity=activity, bundle=bundle, medians=state.medians)
     health = health_of(features, bundle=bundle)
     return Evaluation(
         at=at,

@@ -7,11 +7,13 @@ from typing import Final
 import numpy as np
 
 from services.scorer.core.activity import Activity
+from services.scorer.core.bins import BINS, bins_of
 from services.scorer.core.bundle import CompiledBundle
 from services.scorer.core.days import DAY, HOUR
 from services.scorer.core.facts import Facts
-from services.scorer.core.features import MISSING, features_at
+from services.scorer.core.features import Features
 from services.scorer.core.table import Ints
+from services.scorer.core.view import MISSING
 from shared.contracts.context import SegmentSummary, Summary
 
 MOST_SEGMENTS: Final = 64
@@ -20,35 +22,11 @@ OTHER: Final = "other"
 KEPT_DAYS: Final = 150
 """Of a partition: ticks older than that have left the log."""
 _AFTER: Final = 2 * HOUR
-_DOUBLINGS: Final = 92
-_BINS: Final = {"usage_7": _DOUBLINGS, "users_28": _DOUBLINGS, "active_days_28": 29, "features_used": 21}
-"""How many bins each feature has."""
 
 
 def day_to_summarize(clock: int) -> int:
     """Return the last day (UTC) that is over for every account when a partition's clock says `clock` (epoch ms)."""
     return (clock - _AFTER) // DAY - 1
-
-
-def bins_of(feature: str, values: Ints) -> Ints:
-    """Return the bin of each value (not negative)."""
-    if feature == "features_used":
-        return values // 50
-    if feature == "active_days_28":
-        return values
-    top = np.maximum(np.frexp(values.astype(np.float64))[1].astype(np.int64) - 1, 3)
-    bins = np.where(values < 8, values, 8 + 4 * (top - 3) + (values >> (top - 2)) % 4)
-    return np.minimum(bins, _DOUBLINGS - 1)
-
-
-def least_of(feature: str, place: int) -> int:
-    """Return the least value in a bin."""
-    if feature == "features_used":
-        return place * 50
-    if feature == "active_days_28" or place < 8:
-        return place
-    doublings, quarter = divmod(place - 8, 4)
-    return (4 + quarter) << (doublings + 1)
 
 
 def named_segments(accounts: Counter[str]) -> list[str]:
@@ -69,12 +47,12 @@ class Tally:
         self._names = [*dict.fromkeys([*named, OTHER])]
         self._place = {name: place for place, name in enumerate(self._names)}
         self._accounts = np.zeros(len(self._names), np.int64)
-        self._counts = {feature: np.zeros((len(self._names), bins), np.int64) for feature, bins in _BINS.items()}
+        self._counts = {feature: np.zeros((len(self._names), bins), np.int64) for feature, bins in BINS.items()}
 
     def add(self, rows: Ints, *, day: int, activity: Activity, facts: Facts, bundle: CompiledBundle) -> None:
         """Count the accounts `rows` as they are at the end of their account-day."""
         at = (day + 1) * DAY + activity.accounts["roll"][rows].astype(np.int64) - 1
-        features = features_at(at, rows=rows, activity=activity, bundle=bundle)
+        features = Features(at, rows=rows, activity=activity, bundle=bundle)
         counted = np.flatnonzero(features.evident & ~features.ended)
         other = self._place[OTHER]
         segment = np.array([self._place.get(n, other) for n in segments_of(facts, rows[counted])], np.int64)
@@ -113,23 +91,6 @@ class Summaries:
             for partition, some in self._told.items()
         }
         return {partition: summary for partition, summary in found.items() if summary is not None}
-
-
-def median_of(summaries: Mapping[int, Summary], *, segment: str, feature: str) -> int | None:
-    """Return the median of a feature over the accounts of a segment, None where there is no value.
-
-    After a move to another number of partitions the entries of the old ones no longer count.
-    """
-    current = max(((summary.at, summary.partitions) for summary in summaries.values()), default=(0, 0))[1]
-    merged = np.zeros(_BINS[feature], np.int64)
-    for summary in summaries.values():
-        for told in summary.segments if summary.partitions == current else ():
-            counts = told.histograms.get(feature, []) if told.segment == segment else []
-            merged[: len(counts)] += np.array(counts[: len(merged)], np.int64)
-    total = int(merged.sum())
-    if total == 0:
-        return None
-    return least_of(feature, int(np.searchsorted(np.cumsum(merged), (total + 1) // 2)))
 
 
 def _trimmed(counts: Ints) -> list[int]:

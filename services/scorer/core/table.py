@@ -195,6 +195,26 @@ class Names:
         return same
 
 
+class Words:
+    """Few texts by number, as they come up; no text, or an empty one, is −1."""
+
+    def __init__(self, texts: Sequence[str] = ()) -> None:
+        self._numbers = {text: number for number, text in enumerate(texts)}
+
+    def number(self, text: str | None) -> int:
+        """Return the number of a text, a new one if need be."""
+        return self._numbers.setdefault(text, len(self._numbers)) if text else -1
+
+    def find(self, text: str) -> int:
+        """Return the number of a text, −2 where nothing has it."""
+        return self._numbers.get(text, -2) if text else -1
+
+    @property
+    def texts(self) -> list[str]:
+        """Return the texts by number."""
+        return list(self._numbers)
+
+
 def _room(array: Column, size: int) -> Column:
     if len(array) >= size:
         return array

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import msgspec
 
 from services.scorer.core.bundle import BANDS, CompiledBundle
-from services.scorer.core.features import MISSING, Flags
 from services.scorer.core.publish import Evaluation, Record
 from services.scorer.core.rules import SEVERITIES, Episodes, Step
 from services.scorer.core.table import NONE, Ints
+from services.scorer.core.view import MISSING, Flags
 from shared.contracts.health import Attributes, Band, Contribution
 from shared.contracts.risk import Change, Evidence, Severity, Transition, episode_id, transition_id
 

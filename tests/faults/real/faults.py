@@ -103,6 +103,8 @@ class Faults:
 
     async def _pause(self, injection: Injection) -> None:
         service = await self._service(injection.target)
+        if injection.target != "alerts":  # one that has taken nothing yet holds nothing back to be fenced
+            await until(lambda: self.deployment.is_ready(service.name), within_s=READY_WITHIN_S, poll_s=0.2)
         before = len(service.ended)
         # an alert service's session is longer than a scorer's here
         service.pause()

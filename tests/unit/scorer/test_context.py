@@ -10,7 +10,7 @@ from aiokafka.structs import ConsumerRecord
 
 from services.scorer.config import load_bundle
 from services.scorer.context import Context, WrongSecret, named_context
-from services.scorer.core.summary import median_of
+from services.scorer.core.medians import median_of
 from services.scorer.feed import batch_of
 from shared.contracts.context import (
     ContextKind,

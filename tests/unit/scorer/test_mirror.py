@@ -65,6 +65,18 @@ async def test_the_latest_of_each_account_wins() -> None:
     assert store.accounts == {"a": 9, "b": 5}
 
 
+async def test_the_very_same_row_put_again_while_it_is_written_is_written_again() -> None:
+    store, same = Store(), row("a", 5)
+    store.open.clear()
+    async with mirroring(store) as mirror:
+        mirror.put([same])
+        await asyncio.sleep(0.01)  # the write is under way, and Redis will lose it
+        mirror.put([same])
+        store.open.set()
+        await mirror.until_written(6)
+    assert (store.calls, store.accounts) == (2, {"a": 5})
+
+
 async def test_an_older_row_does_not_replace_a_later_one_that_waits() -> None:
     store = Store()
     async with mirroring(store) as mirror:

@@ -13,7 +13,7 @@ from lab.importing.mapping import Row
 from lab.importing.reconstruct import DAY, points, replay
 from lab.importing.send import BYTES_A_CHUNK, Ingest, Unanswered, chunks, send
 from lab.trouble import Trouble
-from services.scorer.core.bundle import compile_bundle
+from services.scorer.core.compile import compile_bundle
 from tests.support.histories import shipped
 
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from services.scorer.core.bundle import ConfigError, bundle_of
+from services.scorer.core.bundle import ConfigError
+from services.scorer.core.compile import bundle_of
 from tests.support.histories import shipped
 
 SCORECARD, RULES = shipped()
@@ -42,6 +43,34 @@ def test_the_shipped_configuration_is_accepted_and_its_version_follows_its_conte
         (("dimensions", "engagement", "measures", "recency_days", "curve"), [[3, 1], [3, 2]], "curve: the first"),
         (("bands", "watch"), 90_000, "bands: needs"),
         (("key_features",), ["Export", "Export"], "key_features[1]: 'Export' stands twice"),
+        (("signals",), {"exports": ["Out", "Out"]}, "signals.exports[1]: 'Out' stands twice"),
+        (("signals",), {"exports": ["A"], "admin": ["A"]}, "signals.admin[0]: 'A' stands twice, also as exports"),
+        (("signals",), {"errors": ["\0export"]}, "signals.errors[0]: '\\x00export' begins with NUL"),
+        (("signals",), {"imports": []}, "signals.imports"),
+        (
+            ("dimensions", "adoption", "measures", "login_7"),
+            RECENCY,
+            "login_7: unknown feature 'login_7'; did you mean logins_7",
+        ),
+        (("dimensions", "adoption", "measures", "adoption:X"), RECENCY, "'X' is not among key_features"),
+        (
+            ("use",),
+            [{"segments": ["smb"], "scorecard": "smal"}],
+            "use[0].scorecard: no scorecard 'smal'; there are default",
+        ),
+        (("use",), [{"scorecard": "default"}], "use[0]: fits every account"),
+        (("use",), [{"segments": [], "scorecard": "default"}], "use[0].segments"),
+        (("scorecards",), {"big": {"dimensions": SCORECARD["dimensions"]}}, "scorecards.big: nobody is scored by it"),
+        (
+            ("scorecards",),
+            {"default": {"dimensions": SCORECARD["dimensions"]}},
+            "scorecards.default: 'default' is the one",
+        ),
+        (
+            ("scorecards",),
+            {"b": {"dimensions": {"d": {"weight": 1, "measures": {"x": RECENCY}}}}},
+            "scorecards.b.dimensions.d.measures.x: unknown feature 'x'",
+        ),
         (("bands", "margin"), 2**70, "bands.margin"),
         (("dimensions", "engagement", "measures", "recency_days", "curve"), [[2**70, 1]], "curve[0][0]"),
     ],

@@ -1,0 +1,211 @@
+"""Check a configuration whole and compile it into the arrays that evaluation reads."""
+
+import difflib
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+import msgspec
+import numpy as np
+
+from services.scorer.core.bundle import (
+    CompiledBundle,
+    CompiledMeasure,
+    Condition,
+    ConfigError,
+    Dimension,
+    Measure,
+    Rules,
+    Scorecard,
+)
+from services.scorer.core.feature_table import FEATURES, Feature, feature_called
+from services.scorer.core.rhythm import hazard_table
+from services.scorer.core.signals import CLASSES
+from shared.contracts.context import Bundle
+from shared.contracts.events import source_of
+from shared.contracts.fault import Fault, faults_of_shape
+
+T = TypeVar("T")
+
+DEFAULT: Final = "default"
+"""The scorecard of accounts that no other fits."""
+OVERRIDE: Final = "override"
+"""The scorecard of accounts whose health somebody set: nothing but that health."""
+_AS_SET: Final = Measure(weight=1, missing="exclude", curve=[(0, 0), (100, 100)])
+_OVERRIDDEN: Final = {OVERRIDE: Dimension(weight=1, measures={OVERRIDE: _AS_SET})}
+_NAMED_CLASSES: Final = ("automation", "exports", "admin", "errors")
+
+
+def bundle_of(scorecard: object, rules: object) -> Bundle:
+    """Return the bundle of two parsed files, or raise ConfigError naming every fault found."""
+    config = {"scorecard": scorecard, "rules": rules}
+    compile_bundle("", config)
+    encoded = msgspec.json.encode(config)
+    return Bundle(version="b_" + hashlib.sha256(encoded).hexdigest()[:16], config=msgspec.Raw(encoded))
+
+
+def compile_bundle(version: str, config: Mapping[str, Any]) -> CompiledBundle:
+    """Check and compile the content of a bundle; raises ConfigError naming every fault found."""
+    faults: list[Fault] = []
+    scorecard = _read(config, name="scorecard", kind=Scorecard, faults=faults)
+    rules = _read(config, name="rules", kind=Rules, faults=faults)
+    named = scorecard.key_features if scorecard is not None else None
+    if scorecard is not None:
+        faults += _scorecard_faults(scorecard)
+    if rules is not None:
+        faults += _rule_faults(rules, named=named)
+    if faults or scorecard is None or rules is None:
+        raise ConfigError(faults)
+    return CompiledBundle(
+        version=version,
+        source=msgspec.json.encode(config),
+        scorecard=scorecard,
+        rules=tuple(rules.rules),
+        scorecard_names=tuple(_scorecards(scorecard)),
+        uses=tuple(scorecard.use),
+        measures=tuple(_measures(scorecard)),
+        dimension_names=tuple(name for some in _scorecards(scorecard).values() for name in some),
+        dimension_weights=tuple(one.weight for some in _scorecards(scorecard).values() for one in some.values()),
+        hazards_to_pass=np.array(hazard_table(rules.silence.alpha_permille), np.int64),
+        signal_names=_signal_names(scorecard),
+        automation_sources=frozenset(map(source_of, scorecard.signals.automation_sources)),
+        days_back=max(feature.days for feature in _features_read(scorecard, rules)),
+    )
+
+
+def _read(config: Mapping[str, Any], *, name: str, kind: type[T], faults: list[Fault]) -> T | None:
+    found = list(faults_of_shape(config.get(name), kind, key=(name,)))
+    faults += found
+    return None if found else msgspec.convert(config.get(name), kind)
+
+
+def _scorecard_faults(scorecard: Scorecard) -> Iterator[Fault]:
+    for name, dimension, feature, measure in _all_measures(scorecard):
+        inside = () if name == DEFAULT else ("scorecards", name)
+        place = ("scorecard", *inside, "dimensions", dimension, "measures", feature)
+        fault = _feature_fault(feature, named=scorecard.key_features)
+        if fault:
+            yield Fault(place, fault)
+        if any(a[0] >= b[0] for a, b in zip(measure.curve, measure.curve[1:], strict=False)):
+            yield Fault((*place, "curve"), "the first numbers must rise")
+    bands = scorecard.bands
+    if not 0 < bands.at_risk < bands.watch < bands.healthy <= 100_000:
+        yield Fault(("scorecard", "bands"), "needs 0 < at_risk < watch < healthy <= 100000")
+    yield from _name_faults(scorecard)
+    yield from _use_faults(scorecard)
+
+
+def _use_faults(scorecard: Scorecard) -> Iterator[Fault]:
+    """Find scorecards that are used and not there, or there and not used."""
+    if DEFAULT in scorecard.scorecards:
+        yield Fault(("scorecard", "scorecards", DEFAULT), f"{DEFAULT!r} is the one whose dimensions stand at the top")
+    if OVERRIDE in scorecard.scorecards:
+        yield Fault(
+            ("scorecard", "scorecards", OVERRIDE), f"{OVERRIDE!r} is that of accounts whose health is set by hand"
+        )
+    for number, use in enumerate(scorecard.use):
+        place = ("scorecard", "use", number)
+        if use.scorecard not in (DEFAULT, *scorecard.scorecards):
+            known = ", ".join((DEFAULT, *scorecard.scorecards))
+            yield Fault((*place, "scorecard"), f"no scorecard {use.scorecard!r}; there are {known}")
+        if use.segments is None and use.stages is None:
+            yield Fault(place, "fits every account: name segments or stages, or make it the default")
+    for name in scorecard.scorecards.keys() - {use.scorecard for use in scorecard.use} - {DEFAULT, OVERRIDE}:
+        yield Fault(("scorecard", "scorecards", name), "nobody is scored by it: name it under `use`")
+
+
+def _name_faults(scorecard: Scorecard) -> Iterator[Fault]:
+    """Find names of events that would count under two signals."""
+    lists: list[tuple[tuple[str, ...], list[str]]] = [(("scorecard", "key_features"), scorecard.key_features)]
+    lists += [(("scorecard", "signals", kind), getattr(scorecard.signals, kind)) for kind in _NAMED_CLASSES]
+    places: dict[str, str] = {}
+    for key, names in lists:
+        for number, name in enumerate(names):
+            if name in places:
+                also = "" if places[name] == key[-1] else f", also as {places[name]}"
+                yield Fault((*key, number), f"{name!r} stands twice{also}")
+            if name.startswith("\0"):
+                yield Fault((*key, number), f"{name!r} begins with NUL, which no event's name may here")
+            places.setdefault(name, key[-1])
+
+
+def _feature_fault(name: str, *, named: Sequence[str] | None) -> str | None:
+    kind, _, event = name.partition(":")
+    if feature_called(name) is None:
+        close = difflib.get_close_matches(name, FEATURES, n=3)
+        hint = f"did you mean {' or '.join(close)}? " if close else ""
+        return f"unknown feature {name!r}; {hint}docs/features.md lists them all"
+    if name not in FEATURES and named is not None and event not in named:
+        return f"{kind} is of a key feature, and {event!r} is not among key_features"
+    return None
+
+
+def _rule_faults(rules: Rules, *, named: Sequence[str] | None) -> Iterator[Fault]:
+    names = [rule.name for rule in rules.rules]
+    for number, rule in enumerate(rules.rules):
+        place = ("rules", "rules", number)
+        if rule.name in names[:number]:
+            yield Fault((*place, "name"), f"{rule.name!r} stands twice")
+        for part in ("all", "minimum", "critical"):
+            for i, condition in enumerate(getattr(rule, part)):
+                fault = _condition_fault(condition, named=named)
+                if fault:
+                    yield Fault((*place, part, i), f"rule {rule.name!r}: {fault}")
+
+
+def _condition_fault(condition: Condition, *, named: Sequence[str] | None) -> str | None:
+    fault = _feature_fault(condition.feature, named=named)
+    if fault is not None:
+        return fault
+    if (condition.at_least is None) == (condition.at_most is None):
+        return "needs exactly one of at_least and at_most"
+    if condition.leave is None:
+        return None
+    if condition.at_least is not None and condition.leave > condition.at_least:
+        return "leave must not be above at_least, or the episode would end as it opens"
+    if condition.at_most is not None and condition.leave < condition.at_most:
+        return "leave must not be below at_most, or the episode would end as it opens"
+    return None
+
+
+def _signal_names(scorecard: Scorecard) -> dict[str, str]:
+    names = {name: name for name in scorecard.key_features}
+    for kind in _NAMED_CLASSES:
+        names |= dict.fromkeys(getattr(scorecard.signals, kind), CLASSES[kind])
+    return names
+
+
+def _features_read(scorecard: Scorecard, rules: Rules) -> list[Feature]:
+    """Return every feature that measures and rules read."""
+    names = {feature for _, _, feature, _ in _all_measures(scorecard)}
+    names |= {condition.feature for rule in rules.rules for condition in (*rule.all, *rule.minimum, *rule.critical)}
+    return [feature for name in names if (feature := feature_called(name)) is not None]
+
+
+def _scorecards(scorecard: Scorecard) -> dict[str, dict[str, Dimension]]:
+    """Return the dimensions of every scorecard, the default one first."""
+    others = {name: other.dimensions for name, other in scorecard.scorecards.items()}
+    return {DEFAULT: scorecard.dimensions, **others, OVERRIDE: _OVERRIDDEN}
+
+
+def _all_measures(scorecard: Scorecard) -> Iterator[tuple[str, str, str, Measure]]:
+    """Yield scorecard, dimension, feature and measure."""
+    for name, dimensions in _scorecards(scorecard).items():
+        for dimension, content in dimensions.items():
+            for feature, measure in content.measures.items():
+                yield name, dimension, feature, measure
+
+
+def _measures(scorecard: Scorecard) -> Iterator[CompiledMeasure]:
+    missing = {"exclude": None, "neutral": 50_000, "zero": 0}
+    places = [(name, dimension) for name, some in _scorecards(scorecard).items() for dimension in some]
+    for name, dimension, feature, measure in _all_measures(scorecard):
+        yield CompiledMeasure(
+            scorecard=list(_scorecards(scorecard)).index(name),
+            dimension=places.index((name, dimension)),
+            name=feature,
+            weight=measure.weight,
+            x=np.array([x for x, _ in measure.curve], np.int64),
+            y=np.array([1000 * y for _, y in measure.curve], np.int64),
+            missing=missing[measure.missing],
+        )

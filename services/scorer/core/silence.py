@@ -1,0 +1,43 @@
+"""Say when the silence of accounts becomes abnormal, and since when they were silent at a moment gone by."""
+
+import numpy as np
+
+from services.scorer.core.activity import Activity
+from services.scorer.core.bundle import CompiledBundle
+from services.scorer.core.days import HOUR, back_from
+from services.scorer.core.rhythm import deadlines
+from services.scorer.core.table import NONE, Ints
+
+
+def deadlines_of(activity: Activity, *, rows: Ints, last: Ints, bundle: CompiledBundle) -> Ints:
+    """Return the silence deadlines of accounts `rows` for last activities at `last` (epoch ms)."""
+    columns = activity.accounts
+    if not rows.size:
+        return np.zeros(0, np.int64)
+    return deadlines(
+        last,
+        roll=columns["roll"][rows],
+        first_day=columns["first_day"][rows].astype(np.int64),
+        front=columns["front"][rows].astype(np.int64),
+        hours=columns["hours"][rows],
+        hazards_to_pass=bundle.hazards_to_pass,
+    )
+
+
+def last_before(at: Ints, *, rows: Ints, activity: Activity) -> Ints:
+    """Return the last activity known today of a past moment, one an account; NONE where none is held any more.
+
+    The exact time if the account was not active since; else the start of the last active account-hour before `at`'s:
+    from its end, the deadline of an ordinary silence would lie after the tick that opened it.
+    """
+    columns = activity.accounts
+    roll, last = columns["roll"][rows].astype(np.int64), columns["last"][rows]
+    hour = (at - roll) // HOUR
+    bits = columns["hours"]
+    held = back_from(bits, columns["front"], rows=rows, day=hour // 24, days=bits.shape[1])
+    held[:, 0] &= (np.uint32(1) << (hour % 24).astype(np.uint32)) - np.uint32(1)
+    back = np.argmax(held != 0, axis=1)
+    word = held[np.arange(len(rows)), back].astype(np.int64)
+    top = np.frexp(word.astype(np.float64))[1] - 1
+    start = ((hour // 24 - back) * 24 + top) * HOUR + roll
+    return np.where(last <= at, last, np.where(word > 0, start, NONE))
