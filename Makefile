@@ -20,7 +20,7 @@ export PYTHONUNBUFFERED := 1
 export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo help venv lock test unit proof check sim faults control format up down reset \
-	bench-throughput bench-import bench-recovery bench-memory bench-tick \
+	bench-throughput bench-import bench-recovery bench-memory bench-tick bench-simulate \
 	check-history clean
 
 help: ## List what can be made
@@ -90,6 +90,9 @@ bench-recovery: $(VENV) ## Measure how long a scorer takes to be itself again (A
 
 bench-memory: $(VENV) ## Measure bytes an account, for 10,000, 100,000 and 1,000,000 accounts
 	$(PY) -m benchmarks.memory $(ARGS)
+
+bench-simulate: $(VENV) ## Measure how fast a vendor is simulated on one core, and in what memory
+	$(PY) -m benchmarks.simulate
 
 bench-tick: $(VENV) ## Measure ticks over 10,000, 100,000 and 1,000,000 accounts
 	$(PY) -m benchmarks.tick

@@ -8,7 +8,7 @@ from importlib.metadata import version
 import redis.exceptions
 from cyclopts import App
 
-from lab import erase, keys, migrate, rebuild, simulate_command, stack, topics, verify, watch
+from lab import erase, keys, migrate, rebuild, stack, topics, verify, watch
 from lab.accounts import command as accounts
 from lab.features_page import features
 from lab.importing.command import import_history
@@ -31,7 +31,6 @@ app.command(verify.verify)
 app.command(migrate.migrate)
 app.command(erase.app)
 app.command(rebuild.rebuild)
-app.command(simulate_command.simulate)
 app.command(import_history, name="import")
 app.command(score_history, name="score-history")
 app.command(watch.watch)
@@ -39,7 +38,12 @@ app.command(accounts.app)
 app.command(people.app)
 app.command(sources.app)
 app.command(features)
-# by name: only this command waits for scikit-learn
+# by name: only these commands wait for the calendars and for scikit-learn
+app.command(
+    "lab.simulate.command:simulate",
+    name="simulate",
+    help="Simulate a vendor: its events, and apart from them the truth.",
+)
 app.command(
     "lab.train_command:train_model", name="train", help="Fit the chance that an account churns within a horizon."
 )

@@ -6,7 +6,8 @@ from pathlib import Path
 import msgspec
 
 from lab.feature_history import configuration
-from lab.simulate import Vendor, write
+from lab.simulate.run import write
+from lab.simulate.vendor import Vendor
 from lab.train import Model, train
 from lab.trouble import Trouble
 from services.scorer.core.bundle import ConfigError

@@ -18,18 +18,6 @@ OWNERS: Final = {
 }
 """Who looks after the customers of a country."""
 
-ZONES: Final = {"JP": 9.0, "DE": 1.0, "GB": 0.0, "US": -6.0, "IN": 5.5, "BR": -3.0}
-TIMEZONES: Final = {
-    "JP": "Asia/Tokyo",
-    "DE": "Europe/Berlin",
-    "GB": "Europe/London",
-    "US": "America/Chicago",
-    "IN": "Asia/Kolkata",
-    "BR": "America/Sao_Paulo",
-}
-SHARES: Final = {"JP": 0.34, "DE": 0.18, "GB": 0.12, "US": 0.22, "IN": 0.08, "BR": 0.06}
-CURRENCIES: Final = {"JP": "JPY", "DE": "EUR", "GB": "GBP", "US": "USD", "IN": "USD", "BR": "USD"}
-
 NAMED: Final[Sequence[Customer]] = (
     Customer(
         account="sakura-logistics",

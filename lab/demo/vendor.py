@@ -1,9 +1,8 @@
 """Tell the past of the demo's vendor: three products, customers in six countries, 90 days up to now, fates known.
 
-The lives are those of `lab/simulate.py`; here they get names, owners, countries and the hours of their own time zone.
+The lives are those of `lab/simulate`; here the customers get names and owners.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,22 +10,23 @@ from enum import StrEnum
 from operator import attrgetter
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 
-from lab.demo.customers import CURRENCIES, OWNERS, SHARES, SOURCES, TIMEZONES, ZONES, name_of
+from lab.demo.customers import OWNERS, SOURCES, name_of
 from lab.demo.row import Row
-from lab.simulate import DAY, Accounts, Day, Vendor, simulate
+from lab.simulate.population import Population, population_of
+from lab.simulate.run import Day, simulate
+from lab.simulate.stories import Story
+from lab.simulate.vendor import AUTOMATION, DAY, Vendor
 from shared.contracts.events import Kind, parse_time
 
 ACCOUNTS: Final = 300
 DAYS: Final = 90
 SPARE_DAYS: Final = 2
 """Simulated before and after, so that 90 whole days are there in every time zone."""
-EVENTS_A_USER_AND_DAY: Final = 0.42
+EVENTS_A_USER_AND_DAY: Final = 0.5
 MOST_EVENTS: Final = 250_000
-HOUR: Final = 3_600_000
-A_YEN: Final = 150
-"""Yen a unit of another currency, for prices that look like prices."""
 
 
 class Fate(StrEnum):
@@ -35,7 +35,24 @@ class Fate(StrEnum):
     HEALTHY = "healthy"
     DECLINE = "gradual decline"
     STOP = "sudden stop"
+    EXIT = "exit intent"
+    CHAMPION = "champion left"
+    STALLED = "onboarding stalled"
     PAYMENT = "payment trouble"
+    SUPPORT = "support trouble"
+
+
+_FATES: Final = {
+    Story.EXIT_INTENT: Fate.EXIT,
+    Story.SUDDEN_STOP: Fate.STOP,
+    Story.GRADUAL_DECLINE: Fate.DECLINE,
+    Story.CHAMPION_LEAVES: Fate.CHAMPION,
+    Story.STALLED_ONBOARDING: Fate.STALLED,
+    Story.PAYMENT_FAILURE: Fate.PAYMENT,
+    Story.SUPPORT_TROUBLE: Fate.SUPPORT,
+}
+"""The first that happened to a customer is its fate."""
+_DOES: Final = frozenset({Kind.LOGIN, Kind.USAGE, Kind.OUTCOME, Kind.TICKET})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,42 +82,52 @@ class Past:
 
 def past_of(*, now: int, seed: int = 7, accounts: int = ACCOUNTS) -> Past:
     """Return the 90 days before `now` (epoch ms)."""
-    start = (now // DAY - DAYS - SPARE_DAYS) * DAY
     vendor = Vendor(
         accounts=accounts,
         days=DAYS + 2 * SPARE_DAYS,
         seed=seed,
-        start=start,
+        start=(now // DAY - DAYS - SPARE_DAYS) * DAY,
         user_events_a_day=EVENTS_A_USER_AND_DAY,
+        sources=SOURCES,
     )
-    places = _places(accounts, seed=seed)
+    population = population_of(vendor)
+    places = _places(vendor, population)
     lived: list[Row] = []
-    ends: list[Accounts] = []
-    for day, accounts_then in simulate(vendor):
+    happened = np.zeros((len(Story), accounts), bool)
+    for day in simulate(vendor, population):
         lived += _rows(day, places)
-        ends = [accounts_then]
+        if vendor.midnight(day.scene.day) < now:
+            happened |= day.scene.lives.began & day.scene.here
     rows = sorted((row for row in lived if row.at < now), key=attrgetter("at"))
     rows = [row for row in rows if row.kind == Kind.ACCOUNT or row.at >= now - DAYS * DAY]
-    return Past(rows=rows, accounts=_truth(places, ends[0], rows=rows))
+    fates = [_fate(happened[:, row].tolist()) for row in range(accounts)]
+    return Past(rows=rows, accounts=_truth(places, fates, rows=rows))
+
+
+class _Event(msgspec.Struct):
+    source: str
+    type: str
+    subject: str
+    time: str
+    data: dict[str, Any]
 
 
 def _rows(day: Day, places: Mapping[str, "_Place"]) -> Iterator[Row]:
-    for line in day.lines:
-        event = json.loads(line)
-        place = places[event["subject"]]
-        at = (parse_time(event["time"]) or 0) - place.zone_ms
-        kind = event["type"].split(".")[1]
-        data = event["data"]
-        if event["source"] == "/sources/crm":
-            told = place.described(data) if kind == Kind.ACCOUNT else data
-            yield Row(account=place.account, at=at, kind=kind, source="crm", data=told)
+    decoder = msgspec.json.Decoder(_Event)
+    for event in (decoder.decode(line) for block in day.blocks() for line in block.splitlines()):
+        place, at = places[event.subject], parse_time(event.time) or 0
+        kind, source = event.type.split(".")[1], event.source.rpartition("/")[2]
+        user = event.data["user"][-8:] if "user" in event.data else None
+        if kind in _DOES:
+            source = place.sources[0] if source == AUTOMATION else source
+            yield Row(account=place.account, at=at, kind=kind, source=source, user=user, name=event.data.get("name"))
         else:
-            user = data["user"][-8:]
-            source = place.source_of(event["source"])
-            yield Row(account=place.account, at=at, kind=kind, source=source, user=user, name=data.get("name"))
+            told = {name: value for name, value in event.data.items() if name != "user"}
+            told |= {"name": place.name, "owner": place.owner} if kind == Kind.ACCOUNT else {}
+            yield Row(account=place.account, at=at, kind=kind, source=source, user=user, data=told)
 
 
-def _truth(places: Mapping[str, "_Place"], end: Accounts, *, rows: Sequence[Row]) -> dict[str, Account]:
+def _truth(places: Mapping[str, "_Place"], fates: Sequence[Fate], *, rows: Sequence[Row]) -> dict[str, Account]:
     left = {row.account: row.at for row in rows if row.data and row.data.get("status") == "cancelled"}
     return {
         place.account: Account(
@@ -109,17 +136,15 @@ def _truth(places: Mapping[str, "_Place"], end: Accounts, *, rows: Sequence[Row]
             owner=place.owner,
             country=place.country,
             sources=place.sources,
-            fate=_fate(end, row),
+            fate=fate,
             left_at=left.get(place.account),
         )
-        for row, place in enumerate(places.values())
+        for place, fate in zip(places.values(), fates, strict=True)
     }
 
 
-def _fate(end: Accounts, row: int) -> Fate:
-    if end.declined[row] >= 0:
-        return Fate.STOP if end.fade[row] == 0 else Fate.DECLINE
-    return Fate.PAYMENT if end.unpaid[row] else Fate.HEALTHY
+def _fate(happened: Sequence[bool]) -> Fate:
+    return next((fate for story, fate in _FATES.items() if happened[story]), Fate.HEALTHY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,36 +157,20 @@ class _Place:
     owner: str
     sources: Sequence[str]
 
-    @property
-    def zone_ms(self) -> int:
-        return int(ZONES[self.country] * HOUR)
 
-    def described(self, data: Mapping[str, Any]) -> dict[str, object]:
-        currency = CURRENCIES[self.country]
-        arr = data["arr"] * (A_YEN if currency == "JPY" else 1)
-        own = {"name": self.name, "owner": self.owner, "country": self.country, "timezone": TIMEZONES[self.country]}
-        return {**data, **own, "arr": arr, "currency": currency}
-
-    def source_of(self, simulated: str) -> str:
-        """Return the product for one of the simulator's: most customers use one, some a second one on the phone."""
-        return self.sources[-1] if simulated == "/sources/mobile" else self.sources[0]
-
-
-def _places(count: int, *, seed: int) -> dict[str, _Place]:
-    rng = np.random.default_rng(seed)
-    countries = rng.choice(list(SHARES), count, p=list(SHARES.values())).tolist()
+def _places(vendor: Vendor, population: Population) -> dict[str, _Place]:
     numbers: Counter[str] = Counter()
     places = {}
-    for row, country in enumerate(countries):
+    for row, simulated in enumerate(population.names):
+        country = vendor.countries[int(population.country[row])]
         number = numbers[country]
         numbers[country] += 1
-        first = SOURCES[row % len(SOURCES)]
-        second = [SOURCES[(row + 1) % len(SOURCES)]] if row % 5 == 0 else []
-        places[f"acct-{row:06d}"] = _Place(
+        apps = dict.fromkeys(population.apps[population.first[row]].tolist())
+        places[simulated] = _Place(
             account=f"{country.lower()}-{number + 1:03d}",
             name=name_of(number, country=country),
             country=country,
             owner=OWNERS[country][number % len(OWNERS[country])],
-            sources=(first, *second),
+            sources=tuple(SOURCES[app] for app in apps),
         )
     return places

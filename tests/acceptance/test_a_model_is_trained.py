@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from lab.feature_history import DAY, configuration, moments
-from lab.simulate import Vendor, write
+from lab.simulate.run import write
+from lab.simulate.vendor import Vendor
 from lab.train import Model, probabilities, train
 from lab.trouble import Trouble
 

@@ -1,13 +1,16 @@
 """The demo's vendor keeps to its limits: how much, how long, from where; its truth is that of what it tells."""
 
 from collections import Counter
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from lab.demo.customers import OWNERS, SOURCES, ZONES
+from lab.demo.customers import OWNERS, SOURCES
 from lab.demo.leavers import leavers_of
 from lab.demo.traffic import call_of, recent
 from lab.demo.vendor import ACCOUNTS, DAYS, MOST_EVENTS, Fate, Past, past_of
+from lab.simulate.places import PLACES
 from shared.contracts.events import Kind
 from shared.contracts.health import Attributes, Band
 from shared.contracts.risk import Change, Severity, Transition
@@ -32,7 +35,7 @@ def test_it_is_ninety_days_up_to_now_and_not_too_much(past: Past) -> None:
 def test_customers_live_in_several_zones_with_owners_in_each(past: Past) -> None:
     assert len(past.accounts) == len({account.name for account in past.accounts.values()}) == ACCOUNTS
     countries = Counter(account.country for account in past.accounts.values())
-    assert countries.keys() == ZONES.keys()
+    assert countries.keys() == OWNERS.keys()
     assert all(account.owner in OWNERS[account.country] for account in past.accounts.values())
     described = {row.account: row.data for row in past.rows if row.kind == Kind.ACCOUNT}
     assert described.keys() == past.accounts.keys()
@@ -42,14 +45,15 @@ def test_customers_live_in_several_zones_with_owners_in_each(past: Past) -> None
 @pytest.mark.parametrize("country", ["JP", "US"])
 def test_customers_work_in_the_daytime_of_their_own_zone(past: Past, country: str) -> None:
     mine = {account.account for account in past.accounts.values() if account.country == country}
-    zone = int(ZONES[country] * HOUR)
-    hours = Counter((row.at + zone) % DAY // HOUR for row in past.rows if row.account in mine and row.user)
+    zone = ZoneInfo(PLACES[country].timezone)
+    moments = [row.at for row in past.rows if row.account in mine and row.user]
+    hours = Counter(datetime.fromtimestamp(at / 1000, zone).hour for at in moments)
     by_day = sum(hours[hour] for hour in range(7, 20))
     assert by_day > 0.9 * hours.total()
 
 
 def test_every_product_is_used_and_every_fate_met(past: Past) -> None:
-    used = Counter(row.source for row in past.rows if row.user)
+    used = Counter(row.source for row in past.rows if row.kind == Kind.USAGE)
     assert used.keys() == set(SOURCES)
     assert min(used.values()) > 0.15 * used.total()
     assert {account.fate for account in past.accounts.values()} == set(Fate)
