@@ -298,6 +298,14 @@ def _signal(bundle: Bundle | None, event: Event) -> str:
     return f"usage:{name}" if bundle and name in _key_features(bundle) else "usage"
 
 
+def _named(bundle: Bundle) -> set[str]:
+    """Return the features that a bundle's scorecards and rules name."""
+    cards = [bundle.scorecard, *(bundle.scorecard.get("scorecards") or {}).values()]
+    named = {name for card in cards for dimension in card["dimensions"].values() for name in dimension["measures"]}
+    parts = [rule.get(part) or [] for rule in bundle.rules["rules"] for part in ("all", "minimum", "critical")]
+    return named | {condition["feature"] for part in parts for condition in part}
+
+
 def _key_features(bundle: Bundle) -> list[str]:
     return bundle.scorecard.get("key_features") or []
 
@@ -437,7 +445,7 @@ def _judge(log: Log, account: Account, evaluation: Evaluation, *, standing: bool
 
 
 def _view(history: History, t: int, *, bundle: Bundle, usual: Mapping[str, int], held: bool) -> View:
-    features = features_of(history, t, key_features=_key_features(bundle))
+    features = features_of(history, t, key_features=_key_features(bundle), wanted=_named(bundle))
     features |= compared(features, usual)
     needed, alpha = bundle.scorecard["evidence"], bundle.rules["silence"]["alpha_permille"]
     enough = (

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Hashable
+from collections.abc import Container, Hashable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Context, Decimal
@@ -154,12 +154,14 @@ def survey_score(history: History, name: str, *, day: int) -> int | None:
     return int(history.value(name))
 
 
-def features_of(history: History, t: int, *, key_features: list[str]) -> dict[str, int]:
-    """Return every feature at T that is not missing, but for `silence`."""
+def features_of(
+    history: History, t: int, *, key_features: list[str], wanted: Container[str] | None = None
+) -> dict[str, int]:
+    """Return every feature at T that is not missing but `silence`; counts in windows only if wanted (None: all)."""
     day = history.day(t)
     features: dict[str, int] = {"active_days": 0}
     if history.hours:
-        features |= _counts(history, day)
+        features |= _counts(history, day, wanted)
         features |= _changes(history, day)
         features |= _of_users(history, day)
         features |= _of_key_features(history, day, key_features)
@@ -170,7 +172,7 @@ def features_of(history: History, t: int, *, key_features: list[str]) -> dict[st
     return features
 
 
-def _counts(history: History, day: int) -> dict[str, int]:
+def _counts(history: History, day: int, wanted: Container[str] | None) -> dict[str, int]:
     remembered = history.remembered()
     features = {
         "tenure_days": day - history.first_day + 1,
@@ -186,6 +188,8 @@ def _counts(history: History, day: int) -> dict[str, int]:
     for w in WINDOWS:
         features[f"active_days_{w}"] = sum(day - w < d <= day for d in remembered)
         for name, signal in signals.items():
+            if wanted is not None and f"{name}_{w}" not in wanted and (name, w) != ("events", 91):
+                continue
             features[f"{name}_{w}"] = history.sum(signal, since=day - w + 1, until=day)
     return features
 

@@ -110,7 +110,7 @@ def shipped() -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def bundles() -> dict[int, Bundle]:
-    """Return three configurations by context offset: shipped, one quick to judge with odd corners, no rules."""
+    """Return configurations by context offset: shipped, quick with odd corners, no rules, with every feature."""
     scorecard, rules = shipped()
     by_name = {rule["name"]: rule for rule in rules["rules"]}
     quick: dict[str, Any] = {
@@ -159,10 +159,9 @@ def bundles() -> dict[int, Bundle]:
         {"stages": ["onboarding"], "scorecard": "young"},
         {"segments": ["", "enterprise"], "stages": ["renewal"], "scorecard": "small"},
     ]
-    quick["dimensions"]["everything"] = {
-        "weight": 2,
-        "measures": {name: anything for name in others if name not in told},
-    }
+    everything = {"weight": 2, "measures": {name: anything for name in others if name not in told}}
+    whole = {**quick, "dimensions": {**quick["dimensions"], "everything": everything}}
+
     odd = {
         "silence": {"alpha_permille": 300},
         "rules": [
@@ -198,7 +197,7 @@ def bundles() -> dict[int, Bundle]:
         0: Bundle(version="b_shipped", scorecard=scorecard, rules=rules),
         3: Bundle(version="b_quick", scorecard=quick, rules=odd),
         7: Bundle(version="b_no_rules", scorecard=scorecard, rules={**rules, "rules": []}),
-        10: Bundle(version="b_quick_again", scorecard=quick, rules=odd),
+        10: Bundle(version="b_everything", scorecard=whole, rules=odd),
     }
 
 
