@@ -1,0 +1,36 @@
+"""Say to a person how each measure moved an account's health."""
+
+from typing import Final
+
+from services.alerts.core import words
+from services.alerts.core.explain import MeasureChange, Presence
+from services.alerts.core.message import clean
+
+SHOWN_FROM: Final = 100
+"""Milli-points: what is less reads 0.0."""
+
+
+def line(change: MeasureChange) -> str:
+    """Return one line: how the value moved, and by how many points that and its weight moved the health."""
+    by_weight = words.moved_points(change.by_weight) if _tells_weight(change) else None
+    return clean(
+        words.moved_by(_what(change), change=words.moved_points(change.change), by_weight=by_weight),
+        500,
+    )
+
+
+def _what(change: MeasureChange) -> str:
+    label, measure = words.label(change.measure), change.measure
+    if change.presence is Presence.KEPT:
+        then, now = words.measured(measure, change.value_then or 0), words.measured(measure, change.value_now or 0)
+        return words.value_moved(label, then=then, now=now)
+    came = change.presence is Presence.CAME
+    value = change.value_now if came else change.value_then
+    if change.cause is None or value is None:
+        return label
+    cause = (words.CAME if came else words.WENT)[change.cause]
+    return words.with_cause(label, value=words.measured(measure, value), cause=cause)
+
+
+def _tells_weight(change: MeasureChange) -> bool:
+    return change.presence is Presence.KEPT and abs(change.by_weight) >= SHOWN_FROM
