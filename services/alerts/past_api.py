@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 from fastapi import APIRouter, Query, Response, params
 
 from services.alerts.answer import Refused, answer, answers
-from services.alerts.core.change_message import line
+from services.alerts.core.change_message import headline, line
 from services.alerts.core.explain import MeasureChange, explain, moved_by_value
 from services.alerts.core.moving_events import Span, Tally
 from services.alerts.core.windows import days_of
@@ -68,6 +68,7 @@ class AccountChange(msgspec.Struct, frozen=True, kw_only=True):
     change: int
     by_value: int
     by_weight: int
+    words: str
     measures: list[MeasureMoved]
     events: MovingEvents
 
@@ -117,6 +118,7 @@ class Past:
             change=explained.change,
             by_value=explained.by_value,
             by_weight=explained.by_weight,
+            words=headline(earlier, later, explained),
             measures=[MeasureMoved(**msgspec.structs.asdict(one), words=line(one)) for one in explained.measures],
             events=events,
         )

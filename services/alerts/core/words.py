@@ -157,7 +157,10 @@ def with_cause(label: str, *, value: str, cause: str) -> str:
 
 def moved_by(what: str, *, change: str, by_weight: str | None) -> str:
     """Return what moved and by how many points; `by_weight` is the part due to other weights."""
-    return f"{what} ({change})" if by_weight is None else f"{what} ({change}, of it {by_weight} by its weight)"
+    if by_weight is None:
+        return f"{what} ({change})"
+    part = "" if by_weight == change else f", of it {by_weight}"
+    return f"{what} ({change}{part} by its weight)"
 
 
 def cost(label: str, *, lost: str, possible: str) -> str:
