@@ -1,8 +1,9 @@
 """What was known at a moment of the past, and what changed between two: over real Kafka and Redis, through the API."""
 
+import asyncio
 import random
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
@@ -12,13 +13,16 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from redis.asyncio import Redis
 
+from services.alerts.core.moving_events import Span, Tally
 from services.alerts.core.windows import days_of
-from services.alerts.event_log import EventLog
+from services.alerts.event_log import Between, EventLog
 from shared.contracts.events import wire_time
 from shared.contracts.health import AccountHealth
 from shared.contracts.partition import partition_of
 from shared.contracts.topics import EVENTS, PARTITIONS
+from shared.contracts.topology import Topology, topics_of
 from shared.health_store import HealthRow, HealthStore
+from shared.kafka import create_topics, producer
 from shared.key_search import KeySearch
 from shared.keys import KeyRecord, Scope
 from tests.support.alerts_api import app_of, past_of
@@ -81,19 +85,20 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield server.bootstrap
 
 
-_WRITTEN: list[History] = []
+@pytest.fixture(scope="module")
+def history(kafka: str) -> History:
+    """Return what lies in its topics."""
+    return asyncio.run(write_history(kafka, lives()))
 
 
 @pytest.fixture
-async def world(kafka: str, redis_url: str) -> AsyncIterator[World]:
-    if not _WRITTEN:
-        _WRITTEN.append(await write_history(kafka, lives()))
+async def world(kafka: str, history: History, redis_url: str) -> AsyncIterator[World]:
     async with Redis.from_url(redis_url) as redis:
-        await mirror(redis, _WRITTEN[0])
+        await mirror(redis, history)
         search = KeySearch(kafka)
         await search.start()
         async with serving(redis, search) as client:
-            yield World(kafka=kafka, history=_WRITTEN[0], redis=redis, api=client)
+            yield World(kafka=kafka, history=history, redis=redis, api=client)
         await search.stop()
 
 
@@ -235,6 +240,31 @@ async def test_when_the_scorers_stood_still_the_last_word_before_holds(world: Wo
             found = msgspec.json.decode(answer.content, type=AccountHealth)
             assert found == world.history.scores[account][-1]
     await search.stop()
+
+
+async def test_events_are_found_on_both_sides_of_a_new_cut_of_the_log(world: World) -> None:
+    new = Topology(generation=2, partitions=3)
+    await create_topics(world.kafka, [replace(one, log_append_time=False) for one in topics_of(new)[:1]])
+    at = END - HOUR
+    log = Log()
+    for number in range(5):
+        log.event("acme", "usage", at=at, id=f"new-{number}", data={"user": "u1", "name": "Since"})
+    async with producer(world.kafka) as client:
+        for record in log.records:
+            await client.send_and_wait(new.events, record.value, key=b"acme", partition=1, timestamp_ms=at)
+    last = world.history.scores["acme"][-1]
+    earlier = world.history.known_at("acme", END - 2 * DAY)
+    assert earlier is not None
+    later = msgspec.structs.replace(last, generation=2, partition=1, offset=4)
+    tally = Tally("acme", ["active_days"], Span(days=days_of("acme"), earlier=earlier.at, later=later.at, since=0))
+    search = KeySearch(world.kafka)
+    await search.start()
+    found = await EventLog(search).moving(Between(earlier=earlier, later=later), tally)
+    await search.stop()
+    names = {row.name: row.count for moved in found.measures for row in moved.days}
+    assert found.cut is None
+    assert names["Since"] == 4  # the fifth lies behind the later tick
+    assert names["Export"] > 0
 
 
 async def test_events_the_log_no_longer_holds_are_said_to_be_gone(world: World) -> None:
