@@ -13,6 +13,7 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from redis.asyncio import Redis
 
+from services.alerts import scores
 from services.alerts.core.moving_events import Span, Tally
 from services.alerts.core.windows import days_of
 from services.alerts.event_log import Between, EventLog
@@ -83,6 +84,12 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Return a broker on which the topics have their real names."""
     with running(kafka_in(tmp_path_factory.mktemp("past-kafka"))) as server:
         yield server.bootstrap
+
+
+@pytest.fixture(autouse=True)
+def _short_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a few hundred records many steps back."""
+    monkeypatch.setattr(scores, "FIRST_RECORDS", 4)
 
 
 @pytest.fixture(scope="module")
