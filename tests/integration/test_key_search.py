@@ -1,15 +1,19 @@
 """Searching for a key finds what a consumer that reads everything finds, however the records were written."""
 
+import contextlib
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
 
+from deploy.local.kafka import LocalKafka
 from shared.contracts.topics import SCORES, TOPICS, Topic
-from shared.kafka import read_to_end
+from shared.kafka import create_topics, read_to_end
 from shared.key_search import Hit, KeySearch
+from tests.support.waiting import soon
 
 KEYS = (b"a", b"acme", b"acme-2", "アクメ".encode(), b"x" * 63, b"x" * 64, b"y" * 4000, b"", None)
 NewTopic = Callable[[Topic], Awaitable[str]]
@@ -61,4 +65,26 @@ async def test_it_finds_offsets_by_time(kafka: str, new_topic: NewTopic) -> None
     for at in (-1, 0, 1_000_000, 1_000_500, 1_000_999, 2_000_000):
         wanted = next((r.offset for r in everything if r.timestamp >= at), len(everything))
         assert await search.offset_at(tp, at) == wanted
+    await search.stop()
+
+
+async def test_it_outlives_a_broker_that_goes_and_comes_back(own_kafka: LocalKafka) -> None:
+    await create_topics(own_kafka.bootstrap, [replace(TOPICS[SCORES], partitions=1)])
+    tp = TopicPartition(SCORES, 0)
+    await write(own_kafka.bootstrap, SCORES, compression=None, seed=3)
+    search = KeySearch(own_kafka.bootstrap)
+    await search.start()
+    end = await search.end(tp)
+    before = await search.all_between(tp, b"acme", start=0, end=end)
+    own_kafka.kill()
+    with pytest.raises(KafkaError):
+        await search.all_between(tp, b"acme", start=0, end=end)
+    own_kafka.start()
+
+    async def is_back() -> bool:
+        with contextlib.suppress(KafkaError):
+            return await search.all_between(tp, b"acme", start=0, end=end) == before
+        return False
+
+    await soon(is_back)
     await search.stop()
