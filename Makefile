@@ -20,7 +20,7 @@ export PYTHONUNBUFFERED := 1
 export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo help venv lock test unit proof check sim faults control format up down reset \
-	bench-throughput bench-import bench-recovery bench-memory bench-tick bench-simulate \
+	bench-throughput bench-import bench-recovery bench-memory bench-tick bench-past bench-simulate \
 	check-history clean
 
 help: ## List what can be made
@@ -87,6 +87,9 @@ bench-import: $(VENV) ## Measure how fast a history is imported, beside a loop t
 
 bench-recovery: $(VENV) ## Measure how long a scorer takes to be itself again (ARGS="--accounts 100000")
 	$(PY) -m benchmarks.recovery $(ARGS)
+
+bench-past: $(VENV) ## Measure how long it takes to say what was known of an account among 1,000,000
+	$(PY) -m benchmarks.past $(ARGS)
 
 bench-memory: $(VENV) ## Measure bytes an account, for 10,000, 100,000 and 1,000,000 accounts
 	$(PY) -m benchmarks.memory $(ARGS)

@@ -252,6 +252,10 @@ class BadCursor(ValueError):
     """A cursor that no listing gave."""
 
 
+class NotFilled(Exception):
+    """Redis was emptied and is still being written: what it lacks may exist."""
+
+
 class HealthStore:
     """Write and read the health of accounts. Owns nothing: the client is closed by who made it.
 
@@ -281,6 +285,14 @@ class HealthStore:
         """Return the health of an account, or None if Redis has none."""
         payload = await cast("Awaitable[bytes | None]", self._redis.hget(f"churn:health:{account}", "p"))
         return None if payload is None else msgspec.json.decode(payload, type=AccountHealth)
+
+    async def erased_at(self, account: str) -> int | None:
+        """Return when (T, epoch ms) an account was erased last, None if never; raise NotFilled if Redis can't tell."""
+        key = f"churn:health:{account}"
+        position, erased = await cast("Awaitable[list[bytes | None]]", self._redis.hmget(key, ["g", "x"]))
+        if position is None and not await self.is_filled(account):
+            raise NotFilled(account)
+        return None if erased is None else int(erased)
 
     async def history(self, account: str) -> list[Point]:
         """Return what Redis holds of an account's history, oldest first: changes of health or band, and one a day."""

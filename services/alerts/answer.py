@@ -1,7 +1,7 @@
 """Write answers of the API: values as JSON, every error as {"code", "message", "detail"}."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from fastapi import FastAPI, Request, Response
@@ -10,6 +10,16 @@ from fastapi.responses import JSONResponse
 from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
 
+_MEANING: Final = {
+    401: "No valid key",
+    403: "The key lacks the scope",
+    404: "There is no such thing",
+    409: "The alert is not open any more",
+    410: "The account was erased: nothing from before is told",
+    413: "The body is too large",
+    422: "A parameter or the body is not as described",
+    503: "Not ready, or Redis or Kafka is away; safe to repeat",
+}
 _CODES: Final[Mapping[int, str]] = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 
 
@@ -35,6 +45,22 @@ class Refused(Exception):
 def answer(value: object, *, status: int = 200) -> Response:
     """Return a value as JSON."""
     return Response(msgspec.json.encode(value), status_code=status, media_type="application/json")
+
+
+def answers(
+    shape: type, *errors: int, status: int = 200, or_else: type | None = None
+) -> dict[int | str, dict[str, Any]]:
+    """Describe the answers of a route for OpenAPI; the shapes themselves are added by `openapi.py`."""
+    refusals: dict[int | str, dict[str, Any]] = {
+        code: {"description": _MEANING[code], **_content(Problem)} for code in (401, 403, 422, 503, *errors)
+    }
+    shapes = [shape] if or_else is None else [shape, or_else]
+    return {status: {"description": "Done", **_content(*shapes)}, **refusals}
+
+
+def _content(*shapes: type) -> dict[str, Any]:
+    refs = [{"$ref": f"#/components/schemas/{shape.__name__}"} for shape in shapes]
+    return {"content": {"application/json": {"schema": refs[0] if len(refs) == 1 else {"oneOf": refs}}}}
 
 
 def error(status: int, code: str, message: str, *, headers: Mapping[str, str] | None = None) -> JSONResponse:

@@ -11,9 +11,10 @@ from fastapi import APIRouter, Body, Depends, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict
 from pydantic import Field as Limited
 
-from services.alerts.answer import Problem, Refused, answer
+from services.alerts.answer import Problem, Refused, answer, answers
 from services.alerts.book import Book, NoticeBook
 from services.alerts.core.alert import OPEN_STATES
+from services.alerts.past_api import MOMENT, AccountChange, AccountThen, Past, tell_changes
 from shared.contracts.alerts import Alert, AlertState, Command, CommandKind, Verdict
 from shared.contracts.health import AccountHealth, Band
 from shared.contracts.notices import Notice, NoticeKind
@@ -86,6 +87,7 @@ class Api:
     """What answering stands on, passed in by the composition root. `send` returns when a command is durable."""
 
     store: HealthStore
+    past: Past
     book: Book
     notices: NoticeBook
     find_key: Callable[[str], KeyRecord | None]
@@ -95,7 +97,17 @@ class Api:
     new_id: Callable[[], str]
 
 
-SCHEMAS: Final = (AccountPage, AccountDetail, AlertPage, AlertView, NoticePage, Accepted, Problem)
+SCHEMAS: Final = (
+    AccountPage,
+    AccountDetail,
+    AccountThen,
+    AccountChange,
+    AlertPage,
+    AlertView,
+    NoticePage,
+    Accepted,
+    Problem,
+)
 
 
 def router(api: Api) -> APIRouter:
@@ -103,7 +115,7 @@ def router(api: Api) -> APIRouter:
     routes = APIRouter(prefix="/v1")
     reads = Depends(_allowed(api, Scope.READ))
 
-    @routes.get("/accounts", dependencies=[reads], responses=_answers(AccountPage))
+    @routes.get("/accounts", dependencies=[reads], responses=answers(AccountPage))
     async def list_accounts(
         band: Band | None = None,
         owner: Annotated[str | None, Query(max_length=320)] = None,
@@ -120,9 +132,24 @@ def router(api: Api) -> APIRouter:
             raise Refused(400, "bad_cursor", str(fault)) from fault
         return answer(AccountPage(accounts=list(page.healths), cursor=page.cursor))
 
-    @routes.get("/accounts/{account:path}", dependencies=[reads], responses=_answers(AccountDetail, 404))
-    async def get_account(account: str) -> Response:
-        """Return one account's health, contributions, open episodes, history and open alert."""
+    tell_changes(api.past, routes, reads)
+
+    @routes.get(
+        "/accounts/{account:path}",
+        dependencies=[reads],
+        responses=answers(AccountDetail, 404, 410, or_else=AccountThen),
+    )
+    async def get_account(
+        account: str,
+        as_of: Annotated[str | None, Query(max_length=40, description=f"What was known then. {MOMENT}")] = None,
+    ) -> Response:
+        """Return one account's health, contributions, open episodes, history and open alert.
+
+        With `as_of` return what was published last at or before that moment, as it was then: within a point of the
+        health of that moment, and at most a day older.
+        """
+        if as_of is not None:
+            return Response(await api.past.then(account, as_of), media_type="application/json")
         health = await api.store.get(account)
         if health is None:
             raise await _absent(api, account)
@@ -131,7 +158,7 @@ def router(api: Api) -> APIRouter:
         known = msgspec.structs.asdict(health)
         return answer(AccountDetail(**known, history=history, alert=alert.id if alert else None))
 
-    @routes.get("/alerts", dependencies=[reads], responses=_answers(AlertPage))
+    @routes.get("/alerts", dependencies=[reads], responses=answers(AlertPage))
     async def list_alerts(
         state: AlertState | None = None,
         limit: Annotated[int, Query(ge=1, le=MOST)] = 50,
@@ -142,12 +169,12 @@ def router(api: Api) -> APIRouter:
         following = f"{alerts[-1].changed_at}.{alerts[-1].id}" if len(alerts) == limit else None
         return answer({"alerts": [_view(alert) for alert in alerts], "cursor": following})
 
-    @routes.get("/alerts/{alert_id}", dependencies=[reads], responses=_answers(AlertView, 404))
+    @routes.get("/alerts/{alert_id}", dependencies=[reads], responses=answers(AlertView, 404))
     async def get_alert(alert_id: str) -> Response:
         """Return one alert with its reasons and deliveries."""
         return answer(_view(_alert(api, alert_id)))
 
-    @routes.get("/notices", dependencies=[reads], responses=_answers(NoticePage))
+    @routes.get("/notices", dependencies=[reads], responses=answers(NoticePage))
     async def list_notices(
         kind: NoticeKind | None = None,
         limit: Annotated[int, Query(ge=1, le=MOST_NOTICES)] = 20,
@@ -166,7 +193,7 @@ def _take_commands(api: Api, routes: APIRouter) -> None:
     """Add the routes on which people say something of an alert."""
     acts = _allowed(api, Scope.ACT)
 
-    @routes.post("/alerts/{alert_id}/ack", status_code=202, responses=_answers(Accepted, 404, 409, 413, status=202))
+    @routes.post("/alerts/{alert_id}/ack", status_code=202, responses=answers(Accepted, 404, 409, 413, status=202))
     async def acknowledge(
         alert_id: str,
         key: Annotated[KeyRecord, Depends(acts)],
@@ -189,7 +216,7 @@ def _take_commands(api: Api, routes: APIRouter) -> None:
         await api.send(command)
         return answer(Accepted(command=command.id, alert=alert.id), status=202)
 
-    @routes.post("/alerts/{alert_id}/verdict", status_code=202, responses=_answers(Accepted, 404, 413, status=202))
+    @routes.post("/alerts/{alert_id}/verdict", status_code=202, responses=answers(Accepted, 404, 413, status=202))
     async def judge(
         alert_id: str,
         key: Annotated[KeyRecord, Depends(acts)],
@@ -265,26 +292,3 @@ def _read_cursor(cursor: str | None) -> tuple[int, str] | None:
     if not at.isdigit() or not alert_id:
         raise Refused(400, "bad_cursor", "no listing gave this cursor")
     return int(at), alert_id
-
-
-def _answers(shape: type, *errors: int, status: int = 200) -> dict[int | str, dict[str, Any]]:
-    """Describe the answers of a route for OpenAPI; the shapes themselves are added by `openapi.py`."""
-    refusals: dict[int | str, dict[str, Any]] = {
-        code: {"description": _MEANING[code], **_content(Problem)} for code in (401, 403, 422, 503, *errors)
-    }
-    return {status: {"description": "Done", **_content(shape)}, **refusals}
-
-
-_MEANING: Final = {
-    401: "No valid key",
-    403: "The key lacks the scope",
-    404: "There is no such thing",
-    409: "The alert is not open any more",
-    413: "The body is too large",
-    422: "A parameter or the body is not as described",
-    503: "Not ready, or Redis or Kafka is away; safe to repeat",
-}
-
-
-def _content(shape: type) -> dict[str, Any]:
-    return {"content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{shape.__name__}"}}}}

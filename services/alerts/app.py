@@ -35,6 +35,7 @@ from services.alerts.core.lists import Day
 from services.alerts.core.people import Person
 from services.alerts.core.routing import ChannelName
 from services.alerts.desk import Desk, Surroundings, read_alerts
+from services.alerts.event_log import EventLog
 from services.alerts.interactions import Interactions, Seen
 from services.alerts.interactions import router as interactions_router
 from services.alerts.leader import Election, Watch
@@ -42,12 +43,15 @@ from services.alerts.metrics import Metrics
 from services.alerts.notices import Board, Incidents, Notices, read_notices
 from services.alerts.openapi import TITLE, describe
 from services.alerts.outbox import Outbox, Pace, Post
+from services.alerts.past_api import Past
+from services.alerts.scores import Scores
 from services.alerts.settings import AlertSettings
 from shared import clock
 from shared.contracts.alerts import READERS, Command
 from shared.follow import Follower
 from shared.health_store import HealthStore
 from shared.kafka import producer as new_producer
+from shared.key_search import KeySearch
 from shared.keys import KeyRing
 from shared.tasks import cancel
 from shared.telemetry import Ready, ops_router
@@ -80,6 +84,7 @@ def build(alerts: Alerts) -> FastAPI:
     notice_follower = Follower(told.kafka, alerts.names.notices, notice_book.apply)
     followers = (key_follower, book_follower, notice_follower)
     redis = Redis.from_url(told.redis, socket_timeout=REDIS_TIMEOUT_S, socket_connect_timeout=REDIS_TIMEOUT_S)
+    store, search = HealthStore(redis), KeySearch(told.kafka)
     running: dict[str, AIOKafkaProducer] = {}
 
     async def send(command: Command) -> None:
@@ -101,6 +106,7 @@ def build(alerts: Alerts) -> FastAPI:
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         running["producer"] = new_producer(told.kafka)
         await running["producer"].start()
+        await search.start()
         election = Election(lambda: work(alerts, metrics, running["producer"]))
         standing = election.stand(told.kafka, topic=alerts.names.context, group=f"{alerts.group}.election")
         tasks = [
@@ -112,11 +118,13 @@ def build(alerts: Alerts) -> FastAPI:
         ]
         yield
         await cancel(tasks)
+        await search.stop()
         await running["producer"].stop()
         await redis.aclose()
 
     api = Api(
-        store=HealthStore(redis),
+        store=store,
+        past=Past(store=store, scores=Scores(search), events=EventLog(search), now_ms=clock.now_ms),
         book=book,
         notices=notice_book,
         find_key=keys.check,

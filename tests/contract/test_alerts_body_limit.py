@@ -1,43 +1,19 @@
 """A body larger than the API takes is refused before it is read, before any key is looked at."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from prometheus_client import CollectorRegistry
-from redis.asyncio import Redis
 
-from services.alerts.api import Api
-from services.alerts.app import http_app
 from services.alerts.body_limit import MAX_BODY_BYTES
-from services.alerts.book import Book, NoticeBook
-from shared.contracts.alerts import Command
-from shared.health_store import HealthStore
+from tests.support.alerts_api import unconnected_app
 
 ACK = "/v1/alerts/ep_1/ack"
 
 
-async def _never(_command: Command) -> None:
-    raise AssertionError
-
-
-async def _ready() -> Mapping[str, bool]:
-    return {}
-
-
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    api = Api(
-        store=HealthStore(Redis()),
-        book=Book(),
-        notices=NoticeBook(),
-        find_key=lambda _key: None,
-        loaded=lambda: True,
-        send=_never,
-        now_ms=lambda: 0,
-        new_id=lambda: "",
-    )
-    app = http_app(api, _ready, registry=CollectorRegistry())
+    app = unconnected_app(loaded=True)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://alerts") as found:
         yield found
 

@@ -10,14 +10,19 @@ from redis.asyncio import Redis
 from lab import erase
 from lab.trouble import Trouble
 from lab.verify import compare
+from services.alerts.answer import Refused
 from services.alerts.consumer import Names
+from services.alerts.past_api import Past
 from services.ingest.core.identity import Belonging, user_hasher, user_key
 from shared import clock
 from shared.contracts.alerts import READERS
+from shared.contracts.events import wire_time
 from shared.contracts.topics import ALERTS, FACTS, IDENTITY, PARTITIONS
 from shared.health_store import HealthStore
 from shared.kafka import producer, read_to_end
+from shared.key_search import KeySearch
 from tests.support.alerting import Slack, service, slack_double
+from tests.support.alerts_api import past_of
 from tests.support.scoring import ScorerProcess, Written, empty_topics, event, write
 from tests.support.servers import kafka_in, running
 from tests.support.waiting import soon
@@ -115,6 +120,12 @@ async def test_an_erased_account_stays_erased_whatever_is_killed_lost_or_sent_ag
             store = HealthStore(redis)
             await soon(lambda: _is_there(store, "acme"))
 
+            search = KeySearch(scorer.kafka)
+            await search.start()
+            past = past_of(redis, search, now=now + DAY)
+            known = clock.now_ms()
+            assert b"Acme GmbH" in await past.then("acme", wire_time(known))
+
             await erase.account("acme", patience_s=60)
 
             assert sum(header.endswith(" acme: closed") for header in slack.headers()) == 1
@@ -122,6 +133,7 @@ async def test_an_erased_account_stays_erased_whatever_is_killed_lost_or_sent_ag
             assert all(key.startswith(b"globex/") for key in await latest(scorer.kafka, FACTS))
             assert set(await latest(scorer.kafka, IDENTITY)) == {user_key("app", hashed("43")).encode()}
             await soon(lambda: _is_gone(store, "acme"))
+            assert await _refusal(past, "acme", known) == "erased"
 
             scorer.kill()
             scorer.start_ready()
@@ -137,12 +149,17 @@ async def test_an_erased_account_stays_erased_whatever_is_killed_lost_or_sent_ag
             (line,) = [line for line in held.splitlines() if b"acme" in line.lower().replace(b"acme gmbh", b"")]
             assert line.startswith(b"churn:health:acme {b'g'")
             assert b"'p'" not in line
+            assert await _refusal(past, "acme", known) == "erased"
+            assert await _refusal(past, "acme", clock.now_ms()) == "erased"
             assert all(key.startswith(b"globex/") for key in await latest(scorer.kafka, FACTS))
 
             await write(scorer.kafka, [event("acme", "login", at=clock.now_ms(), number=2000)])
             await soon(lambda: _is_there(store, "acme"))
             await soon(lambda: same_as_oracle(scorer, redis))
             assert all(point.at > now for point in await store.history("acme"))
+            assert await _refusal(past, "acme", known) == "erased"
+            assert b"Acme" not in await past.then("acme", wire_time(clock.now_ms()))
+            await search.stop()
             assert len(slack.messages) == 2
 
 
@@ -183,6 +200,13 @@ async def test_without_a_scorer_it_says_so_and_takes_nothing_back(scorer: Scorer
     with pytest.raises(Trouble, match="is every scorer running"):
         await erase.account("acme", patience_s=1)
     assert len(await latest(scorer.kafka, IDENTITY)) == 1
+
+
+async def _refusal(past: Past, account: str, at: int) -> str:
+    """Return why it isn't said what was known of an account then."""
+    with pytest.raises(Refused) as refused:
+        await past.then(account, wire_time(at))
+    return refused.value.code
 
 
 async def _told(slack: Slack, count: int) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from services.alerts.core.explain import Cause
 from services.alerts.core.routing import Note
 from shared.contracts.alerts import AlertState, Verdict
 from shared.contracts.health import Band
@@ -52,6 +53,27 @@ MEASURE: Final[Mapping[str, str]] = {
     "tenure_days": "Days as a customer",
     "nps": "NPS",
     "csat": "CSAT",
+}
+
+IN_PERCENT: Final = frozenset({"usage_change", "seats_used", "features_used"})
+"""Measures in thousandths."""
+YES_NO: Final[Mapping[str, Mapping[int, str]]] = {
+    "payment_ok": {0: "failed", 1: "in order"},
+    "contract_ok": {0: "notice given", 1: "in force"},
+}
+CAME: Final[Mapping[Cause, str]] = {
+    Cause.DATA: "not known before",
+    Cause.SCORECARD: "counts since the scorecard changed",
+    Cause.STAGE: "counts at the account's new stage or segment",
+    Cause.EVIDENCE: "there was not enough evidence before",
+    Cause.ENDED: "the contract or the account had ended before",
+}
+WENT: Final[Mapping[Cause, str]] = {
+    Cause.DATA: "not known any more",
+    Cause.SCORECARD: "does not count since the scorecard changed",
+    Cause.STAGE: "does not count at the account's new stage or segment",
+    Cause.EVIDENCE: "there is not enough evidence any more",
+    Cause.ENDED: "the contract or the account ended",
 }
 
 LIST_INTRO: Final[Mapping[NoticeKind, str]] = {
@@ -111,6 +133,38 @@ def points(milli: int) -> str:
     """Return milli-points with one decimal, rounded towards zero."""
     sign = "\N{MINUS SIGN}" if milli < 0 else ""
     return f"{sign}{abs(milli) // 1000}.{abs(milli) % 1000 // 100}"
+
+
+def moved_points(milli: int) -> str:
+    """Return milli-points with their sign, as `points` rounds them."""
+    return points(milli) if milli < 0 else f"+{points(milli)}"
+
+
+def measured(measure: str, value: int) -> str:
+    """Return the value of a measure in its own unit."""
+    if measure in YES_NO:
+        return YES_NO[measure].get(value, f"{value}")
+    number = f"{abs(value) // 10} %" if measure in IN_PERCENT else f"{abs(value):,}"
+    sign = "\N{MINUS SIGN}" if value < 0 else "+" if measure == "usage_change" else ""
+    return sign + number
+
+
+def value_moved(label: str, *, then: str, now: str) -> str:
+    """Return how a value moved."""
+    return f"{label}: {then}, now {now}" if then != now else f"{label}: still {now}"
+
+
+def with_cause(label: str, *, value: str, cause: str) -> str:
+    """Return a value that counts in one of two healths only, and why."""
+    return f"{label}: {value}, {cause}"
+
+
+def moved_by(what: str, *, change: str, by_weight: str | None) -> str:
+    """Return what moved and by how many points; `by_weight` is the part due to other weights."""
+    if by_weight is None:
+        return f"{what} ({change})"
+    part = "" if by_weight == change else f", of it {by_weight}"
+    return f"{what} ({change}{part} by its weight)"
 
 
 def cost(label: str, *, lost: str, possible: str) -> str:

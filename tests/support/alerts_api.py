@@ -1,0 +1,52 @@
+"""Make the alert API with as much behind it as a test needs."""
+
+from collections.abc import Mapping
+
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+from redis.asyncio import Redis
+
+from services.alerts.api import Api
+from services.alerts.app import http_app
+from services.alerts.book import Book, NoticeBook
+from services.alerts.event_log import EventLog
+from services.alerts.past_api import Past
+from services.alerts.scores import Scores
+from shared.contracts.alerts import Command
+from shared.health_store import HealthStore
+from shared.key_search import KeySearch
+from shared.keys import KeyRecord
+
+
+def unconnected_app(*, loaded: bool) -> FastAPI:
+    """Return the application as it answers before it looks at anything; `loaded` says whether keys are known."""
+    return app_of(past_of(Redis(), KeySearch("127.0.0.1:9")), key=None, loaded=loaded)
+
+
+def app_of(past: Past, *, key: KeyRecord | None, loaded: bool = True) -> FastAPI:
+    """Return the application without alerts; whatever key is presented counts as `key`."""
+    api = Api(
+        store=past.store,
+        past=past,
+        book=Book(),
+        notices=NoticeBook(),
+        find_key=lambda _presented: key,
+        loaded=lambda: loaded,
+        send=_never,
+        now_ms=past.now_ms,
+        new_id=lambda: "",
+    )
+    return http_app(api, _ready, registry=CollectorRegistry())
+
+
+def past_of(redis: Redis, search: KeySearch, *, events: EventLog | None = None, now: int = 0) -> Past:
+    """Return what answers about the past at a moment (epoch ms)."""
+    return Past(store=HealthStore(redis), scores=Scores(search), events=events or EventLog(search), now_ms=lambda: now)
+
+
+async def _never(_command: Command) -> None:
+    raise AssertionError
+
+
+async def _ready() -> Mapping[str, bool]:
+    return {}
