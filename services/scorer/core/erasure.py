@@ -76,11 +76,10 @@ class Erasures:
         """Return the rows of accounts erased since the last tick that evaluated, ascending."""
         return sorted(row for row, erased in self.accounts.items() if erased.pending)
 
-    def removed(self, row: int, *, at: int, offset: int) -> Erased:
+    def removed(self, row: int, *, at: int, offset: int) -> None:
         """Note the tick that ended an erased account's episodes and removed its health."""
         erased = self.accounts[row]
         erased.pending, erased.tick, erased.offset = False, at, offset
-        return erased
 
     def tick(self, row: int) -> int | None:
         """Return T of the tick that removed an account's health, if it was ever erased."""

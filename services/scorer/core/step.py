@@ -216,7 +216,7 @@ def _evaluate(
     columns, count = state.activity.accounts, state.accounts
     state.medians.begin(at // DAY, known.summaries)
     is_new = state.bundle is None or state.bundle.version != bundle.version
-    _remove_erased(state, at=at, offset=offset, bundle=bundle, outputs=outputs)
+    erased = _end_erased(state, at=at, offset=offset, bundle=bundle, outputs=outputs)
     before = state.episodes
     if is_new:
         ahead = columns["upto"][:count] >= offset
@@ -232,6 +232,9 @@ def _evaluate(
         due[:] = True
     due[state.erasures.gone()] = False
     due &= columns["upto"][:count] < offset
+    # who is judged right now has a health again; whose import still runs has none
+    names = (state.activity.names.text(row).decode() for row in erased if not due[row])
+    outputs.healths += [removal(name, at=at, offset=offset) for name in names]
     rows = np.flatnonzero(due)
     for start in range(0, len(rows), SLICE):
         some = rows[start : start + SLICE]
@@ -248,17 +251,16 @@ def _evaluate(
     state.next_due = int(columns["due"][:count].min()) if count else None
 
 
-def _remove_erased(state: Partition, *, at: int, offset: int, bundle: CompiledBundle, outputs: Outputs) -> None:
-    """End the episodes of accounts erased since the last tick, and take their health away if nothing came since."""
+def _end_erased(state: Partition, *, at: int, offset: int, bundle: CompiledBundle, outputs: Outputs) -> Sequence[int]:
+    """End the episodes of accounts erased since the last tick, and return their rows."""
     rows = [row for row in state.erasures.pending() if state.activity.accounts["upto"][row] < offset]
     for row in rows:
-        tick = state.erasures.removed(row, at=at, offset=offset)
+        state.erasures.removed(row, at=at, offset=offset)
         account = state.activity.names.text(row)
         outputs.transitions += expiries(
             account, state.episodes.end(row), at=at, place=(state.partition, offset), bundle=bundle
         )
-        if tick.gone:
-            outputs.healths.append(removal(account.decode(), at=at, offset=offset))
+    return rows
 
 
 def _importing(state: Partition, known: Known, *, at: int) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:

@@ -7,7 +7,7 @@ from services.scorer.core import pack
 from services.scorer.core.partition import Partition
 from services.scorer.core.restore import restore
 from services.scorer.core.step import last_healths, step
-from shared.contracts.context import Guard, GuardState
+from shared.contracts.context import Guard, GuardState, Import, ImportState
 from shared.contracts.events import source_of
 from shared.contracts.health import AccountHealth, Attributes, Band
 from shared.contracts.risk import Change
@@ -203,3 +203,13 @@ def test_an_erasure_that_names_nobody_properly_erases_nobody(data: dict[str, obj
     outcome = scored(log)
     assert [reason for _, reason in outcome.dead] == ["schema"]
     assert outcome.removed == []
+
+
+def test_an_account_erased_while_its_import_runs_is_removed_though_more_of_it_came() -> None:
+    log = life()
+    log.contexts = {**log.contexts, 1: Import(job="i_1", state=ImportState.RUNNING, at=ERASED)}
+    log.event("acme", "login", at=NOW, ts=ERASED, imported=("i_1", 0))
+    log.event("acme", "erasure", at=ERASED)
+    log.event("acme", "login", at=ERASED + 1, ts=ERASED + MINUTE, imported=("i_1", 1))
+    log.tick(ERASED + 2 * MINUTE, context=1)
+    assert [account for _, account in scored(log).removed] == ["acme"]
