@@ -12,6 +12,9 @@ from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssigno
 from shared.contracts.topics import Topic
 from shared.kafka import METADATA_MAX_AGE_MS
 
+AGE_MS = METADATA_MAX_AGE_MS // 5
+"""Soon enough for a test."""
+
 
 class Given(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not typed
     """What was given to a member, assignment after assignment."""
@@ -40,12 +43,12 @@ async def test_a_group_that_was_given_nothing_is_given_its_partitions_soon(
 
     monkeypatch.setattr(RoundRobinPartitionAssignor, "assign", assign_unknowing)
     listener = Given()
-    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, group_id=topic, metadata_max_age_ms=METADATA_MAX_AGE_MS)
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, group_id=topic, metadata_max_age_ms=AGE_MS)
     consumer.subscribe([topic], listener=listener)
     await consumer.start()
     try:
         assert await asyncio.wait_for(listener.given.get(), timeout=20) == 0
         knows[0] = True
-        assert await asyncio.wait_for(listener.given.get(), timeout=METADATA_MAX_AGE_MS / 1000 + 20) == 2
+        assert await asyncio.wait_for(listener.given.get(), timeout=AGE_MS / 1000 + 20) == 2
     finally:
         await consumer.stop()
