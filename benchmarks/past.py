@@ -39,6 +39,7 @@ DAYS: Final = 3
 CHANGES: Final = 2
 """An account and day, on average."""
 BUSY: Final = b"account-0000001"
+RARE: Final = b"account-0080000"
 MEASURES: Final = (
     *(("engagement", name) for name in ("recency_days", "active_days_28", "usage_change")),
     *(("adoption", name) for name in ("seats_used", "features_used")),
@@ -92,7 +93,7 @@ async def _measure(kafka: str, given: argparse.Namespace) -> dict[str, object]:
         "eight_at_once_ms": await _at_once(scores, drawn[:8]),
         "events": given.events,
         "events_mb": round(events_size / 1e6),
-        **await _search_events(search),
+        "events_per_s": await _search_events(kafka, search),
     }
     await search.stop()
     return result
@@ -118,12 +119,24 @@ async def _at_once(scores: Scores, questions: Sequence[tuple[str, int]]) -> dict
     return {"median": round(statistics.median(took)), "worst": round(max(took))}
 
 
-async def _search_events(search: KeySearch) -> dict[str, object]:
+async def _search_events(kafka: str, search: KeySearch) -> dict[str, int]:
+    """Return how many events a second are passed over for a busy account, a rare one, and by a consumer that counts."""
     tp = TopicPartition(EVENTS, 0)
-    began = time.perf_counter()
-    found = await search.all_between(tp, BUSY, start=0, end=await search.end(tp))
-    took = time.perf_counter() - began
-    return {"events_searched_per_s": round(found.records / took), "events_found": len(found.hits)}
+    end = await search.end(tp)
+    rates = {}
+    for name, key in (("busy", BUSY), ("rare", RARE)):
+        began = time.perf_counter()
+        found = await search.all_between(tp, key, start=0, end=end)
+        rates[name] = round(found.records / (time.perf_counter() - began))
+        rates[f"{name}_found"] = len(found.hits)
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, group_id=None, max_partition_fetch_bytes=1 << 22)
+    async with consumer:
+        consumer.assign([tp])
+        consumer.seek(tp, 0)
+        began = time.perf_counter()
+        while await consumer.position(tp) < end:
+            await consumer.getmany(tp, timeout_ms=200, max_records=5000)
+    return {**rates, "consumer": round(end / (time.perf_counter() - began))}
 
 
 async def _forwards(kafka: str, account: str, as_of: int) -> AccountHealth | None:
