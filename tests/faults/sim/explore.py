@@ -26,6 +26,10 @@ DRAIN_CYCLE_S = 100.0
 UNTIL_S = 200.0
 """Virtual seconds after which a life that is not over is stuck."""
 
+LONGEST_TOGETHER = 100
+"""Effects for which two owners of a partition act by turns. It is the fence, off here, that parts them in the end: two
+that fill Redis in step would spoil each other's fill for as long as both live."""
+
 FILLING = ("redis_downs", "redis_losses")
 """Families in which Redis must be filled again."""
 
@@ -188,7 +192,9 @@ class Explorer:
         run_effects(new, ahead)
         lives = f"stopped {stopped}, other {ahead}{' alternating' if alternating else ''},"
         worlds: list[World] = []
-        while alternating and old.end is None and new.end is None and run_effects(old, 1, worlds):
+        for _ in range(LONGEST_TOGETHER if alternating else 0):
+            if old.end or new.end or not run_effects(old, 1, worlds):
+                break
             run_effects(new, 1, worlds)
         run_effects(old, 1000, worlds)
         run_effects(new, 1000, worlds)
