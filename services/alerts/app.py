@@ -195,7 +195,7 @@ async def work(alerts: Alerts, metrics: Metrics, producer: AIOKafkaProducer) -> 
             group.create_task(notices(alerts, around, desk, post), name="notices")
             await consume(intake, desk, outbox)
     finally:
-        metrics.active.set(0)
+        metrics.stand_by()
 
 
 async def notices(alerts: Alerts, around: Surroundings, desk: Desk, post: Post) -> None:

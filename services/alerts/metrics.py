@@ -115,3 +115,9 @@ class Metrics:
             "1 on the process that folds transitions and delivers; SREs expect one over all replicas",
             registry=registry,
         )
+
+    def stand_by(self) -> None:
+        """Show that this process does not fold or deliver any more: what waits now waits with another."""
+        self.active.set(0)
+        for channel in ChannelName:
+            self.waiting.labels(channel).set(0)

@@ -53,8 +53,6 @@ class Outbox:
         self._lines: dict[Line, dict[Job, None]] = {}
         self._next_call: dict[Line, float] = {}
         self._uncertain: set[Job] = set()
-        for channel in ChannelName:
-            post.metrics.waiting.labels(channel).set(0)  # whatever this process left when it was active before
 
     def resume(self) -> None:
         """Offer everything owed at start: each of these calls may have been made by a process that died in it."""

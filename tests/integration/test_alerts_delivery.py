@@ -103,6 +103,23 @@ async def test_a_passing_fault_of_slack_delays_the_message_and_not_the_mail(
         assert slack.double.counts()["duplicates"] == 0
 
 
+async def test_nothing_waits_with_a_process_that_is_active_no_more(kafka: str, slack: Slack) -> None:
+    slack.double.faults.set([Fault(kind=FaultKind.HTTP, status=503, method="chat.postMessage", times=10_000)])
+    async with service(kafka, slack=slack.url) as alerts:
+        await alerts.put(transition())
+
+        async def waits() -> bool:
+            return waiting(alerts) == 1
+
+        await soon(waits)
+        await alerts.kill()
+        assert waiting(alerts) == 0
+
+
+def waiting(alerts: Service) -> float | None:
+    return alerts.alerts.registry.get_sample_value("churn_alerts_deliveries_waiting", {"channel": "slack"})
+
+
 async def test_slack_being_down_does_not_hold_up_mail(kafka: str, slack: Slack, smtp: Mailbox) -> None:
     slack.double.faults.set([Fault(kind=FaultKind.TIMEOUT_BEFORE, times=10_000)])
     async with service(kafka, slack=slack.url, smtp_port=smtp.port) as alerts:
