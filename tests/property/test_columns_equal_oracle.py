@@ -23,38 +23,38 @@ LOGS = settings.get_profile("logs")
 CUTS = st.lists(st.integers(1, 300), max_size=12)
 
 
-@settings(LOGS, max_examples=120)
+@settings(LOGS, max_examples=80)
 @given(log=junk_logs(), cuts=CUTS)
 def test_any_log_in_any_batches_is_scored_as_the_oracle_does(log: Log, cuts: list[int]) -> None:
     assert_equal(by_columns(log.records, log.contexts, cuts=cuts), by_oracle(log.records, log.contexts))
 
 
-@settings(LOGS, max_examples=60)
+@settings(LOGS, max_examples=40)
 @given(log=lives(), cuts=CUTS)
 def test_long_lives_are_scored_as_the_oracle_does(log: Log, cuts: list[int]) -> None:
     assert_equal(by_columns(log.records, log.contexts, cuts=cuts), by_oracle(log.records, log.contexts))
 
 
-@settings(LOGS, max_examples=60)
+@settings(LOGS, max_examples=40)
 @given(log=imported_lives(), cuts=CUTS)
 def test_imported_histories_are_scored_as_the_oracle_does(log: Log, cuts: list[int]) -> None:
     assert_equal(by_columns(log.records, log.contexts, cuts=cuts), by_oracle(log.records, log.contexts))
 
 
-@settings(LOGS, max_examples=60)
+@settings(LOGS, max_examples=40)
 @given(log=erased_lives(), cuts=CUTS)
 def test_what_is_erased_stays_so_as_the_oracle_says(log: Log, cuts: list[int]) -> None:
     assert_equal(by_columns(log.records, log.contexts, cuts=cuts), by_oracle(log.records, log.contexts))
 
 
-@settings(LOGS, max_examples=25)
+@settings(LOGS, max_examples=16)
 @given(log=junk_logs(), number=st.integers(0, 2))
 def test_what_belongs_elsewhere_is_moved_or_dead_as_the_oracle_says(log: Log, number: int) -> None:
     columns = by_columns(log.records, log.contexts, partition=number, partitions=3)
     assert_equal(columns, by_oracle(log.records, log.contexts, partition=number, partitions=3))
 
 
-@settings(LOGS, max_examples=25)
+@settings(LOGS, max_examples=16)
 @given(log=st.one_of(junk_logs(), lives(), imported_lives()), cuts=CUTS)
 def test_every_record_has_one_fate(log: Log, cuts: list[int]) -> None:
     outcome = by_columns(log.records, log.contexts, cuts=cuts)
@@ -63,7 +63,7 @@ def test_every_record_has_one_fate(log: Log, cuts: list[int]) -> None:
 
 
 @pytest.mark.parametrize("run", [by_oracle, by_columns])
-@settings(LOGS, max_examples=25)
+@settings(LOGS, max_examples=16)
 @given(log=lives(), partitions=st.sampled_from([2, 5, 12]))
 def test_the_number_of_partitions_changes_nothing_for_an_account(
     run: Callable[..., Outcome], log: Log, partitions: int
@@ -76,7 +76,7 @@ def test_the_number_of_partitions_changes_nothing_for_an_account(
 
 
 @pytest.mark.parametrize("run", [by_oracle, by_columns])
-@settings(LOGS, max_examples=25)
+@settings(LOGS, max_examples=16)
 @given(log=lives(), seed=st.integers(0, 2**32))
 def test_the_order_of_arrival_between_two_ticks_changes_nothing(
     run: Callable[..., Outcome], log: Log, seed: int
