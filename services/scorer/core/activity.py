@@ -1,6 +1,6 @@
 """Fold applied events into activity: what the scorer remembers of an account, as columns."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -258,16 +258,11 @@ class Activity:
         self.sources["last"][rows] = np.maximum(self.sources["last"][rows], last)
 
     def _rows_of_sources(self, accounts: Ints, *, sources: Ints) -> Ints:
-        pairs = pairs_of(accounts, signals=sources)
-        distinct, first, which = np.unique(pairs, return_index=True, return_inverse=True)
-        rows = self.source_rows.find(distinct)
-        new = np.flatnonzero(rows < 0)
-        if new.size:
-            rows[new] = self.sources.add(len(new))
-            self.sources["source"][rows[new]] = sources[first[new]]
-            self.link(self.sources, head="first_source", rows=rows[new], accounts=accounts[first[new]])
-            self.source_rows.put(distinct[new], rows[new])
-        return rows[which]
+        def begin(rows: Ints, which: Ints) -> None:
+            self.sources["source"][rows] = sources[which]
+            self.link(self.sources, head="first_source", rows=rows, accounts=accounts[which])
+
+        return _rows_of(pairs_of(accounts, signals=sources), self.sources, index=self.source_rows, begin=begin)
 
     def _key_features(self) -> npt.NDArray[np.bool_]:
         """Say of every signal whether it is that of a key feature."""
@@ -296,44 +291,35 @@ class Activity:
         self.uses["last_day"][rows] = np.maximum(self.uses["last_day"][rows], newest)
 
     def _rows_of_signals(self, accounts: Ints, *, signals: Ints) -> Ints:
-        pairs = pairs_of(accounts, signals=signals)
-        distinct, first, which = np.unique(pairs, return_index=True, return_inverse=True)
-        rows = self.signal_rows.find(distinct)
-        new = np.flatnonzero(rows < 0)
-        if new.size:
-            rows[new] = self.signals.add(len(new))
-            self.signals["signal"][rows[new]] = signals[first[new]]
-            self.link(self.signals, head="first_signal", rows=rows[new], accounts=accounts[first[new]])
-            self.signal_rows.put(distinct[new], rows[new])
-        return rows[which]
+        def begin(rows: Ints, which: Ints) -> None:
+            self.signals["signal"][rows] = signals[which]
+            self.link(self.signals, head="first_signal", rows=rows, accounts=accounts[which])
+
+        return _rows_of(pairs_of(accounts, signals=signals), self.signals, index=self.signal_rows, begin=begin)
 
     def _rows_of_users(self, accounts: Ints, *, users: Hashes) -> Ints:
         pairs = users_of(accounts, users=users)
-        distinct, first, which = np.unique(pairs, return_index=True, return_inverse=True)
-        rows = self.user_rows.find(distinct)
-        new = np.flatnonzero(rows < 0)
-        if new.size:
-            rows[new] = self.users.add(len(new))
-            self.users["hash"][rows[new]] = distinct[new]
-            self.link(self.users, head="first_user", rows=rows[new], accounts=accounts[first[new]])
-            self.user_rows.put(distinct[new], rows[new])
-        return rows[which]
+
+        def begin(rows: Ints, which: Ints) -> None:
+            self.users["hash"][rows] = pairs[which]
+            self.link(self.users, head="first_user", rows=rows, accounts=accounts[which])
+
+        return _rows_of(pairs, self.users, index=self.user_rows, begin=begin)
 
     def _rows_of_uses(self, users: Ints, *, signals: Ints) -> Ints:
-        pairs = pairs_of(users, signals=signals)
-        distinct, first, which = np.unique(pairs, return_index=True, return_inverse=True)
-        rows = self.use_rows.find(distinct)
-        new = np.flatnonzero(rows < 0)
-        if new.size:
-            rows[new] = self.uses.add(len(new))
-            self.add_uses(rows[new], users=users[first[new]], signals=signals[first[new]])
-        return rows[which]
+        def begin(rows: Ints, which: Ints) -> None:
+            self._begin_uses(rows, users=users[which], signals=signals[which])
+
+        return _rows_of(pairs_of(users, signals=signals), self.uses, index=self.use_rows, begin=begin)
 
     def add_uses(self, rows: Ints, *, users: Ints, signals: Ints) -> None:
-        """Say of new rows whose uses they are, and of what."""
+        """Say of new rows whose uses they are, and of what; all are different."""
+        self._begin_uses(rows, users=users, signals=signals)
+        self.use_rows.put(pairs_of(users, signals=signals), rows)
+
+    def _begin_uses(self, rows: Ints, *, users: Ints, signals: Ints) -> None:
         self.uses["user"][rows], self.uses["signal"][rows] = users, signals
         self.link(self.uses, head="first_use", rows=rows, accounts=self.users["account"][users].astype(np.int64))
-        self.use_rows.put(pairs_of(users, signals=signals), rows)
 
     def link(self, columns: Columns, *, head: str, rows: Ints, accounts: Ints) -> None:
         """Put new rows (ascending) in front of their accounts' chains."""
@@ -388,6 +374,18 @@ class Activity:
         places = place[owner[:count]]
         rows = np.flatnonzero(places >= 0)
         return places[rows], rows
+
+
+def _rows_of(keys: Hashes, columns: Columns, *, index: RowIndex, begin: Callable[[Ints, Ints], None]) -> Ints:
+    """Return the row of each key; `begin` fills those that are new, told by rows and one place of each among `keys`."""
+    distinct, first, which = np.unique(keys, return_index=True, return_inverse=True)
+    rows = index.find(distinct)
+    new = np.flatnonzero(rows < 0)
+    if new.size:
+        rows[new] = columns.add(len(new))
+        begin(rows[new], first[new])
+        index.put(distinct[new], rows[new])
+    return rows[which]
 
 
 def _without(links: Links, places: Ints) -> Links:
