@@ -1,5 +1,6 @@
 """Write what an evaluation found as the bytes that leave the scorer."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -8,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from services.scorer.core.activity import Activity
-from services.scorer.core.bundle import BANDS, CompiledBundle
+from services.scorer.core.bundle import BANDS, CompiledBundle, CompiledMeasure
 from services.scorer.core.erasure import Erasures
 from services.scorer.core.facts import Facts
 from services.scorer.core.features import Features
@@ -71,59 +72,61 @@ class Evaluation:
 def health_rows(evaluation: Evaluation) -> list[HealthRow]:
     """Return the health of every account evaluated, in the order of its rows.
 
-    The JSON is put together as text, field by field in the order of `AccountHealth`: the same bytes as msgspec's.
+    The JSON is text filled into a template for each set of measures that count, in the order of `AccountHealth`: the
+    same bytes as msgspec's.
     """
     features, facts, evidence = evaluation.features, evaluation.facts, evaluation.bundle.scorecard.evidence
-    common = f'"generation":{evaluation.generation},"bundle":"{evaluation.bundle.version}"'
     overridden = len(evaluation.bundle.scorecard_names) - 1
-    cards, stages = evaluation.bundle.scorecard_names, list(map(_text, evaluation.activity.stages.texts))
-    columns = zip(
-        features.rows.tolist(),
-        evaluation.activity.names.texts(features.rows),
-        evaluation.at.tolist(),
-        evaluation.offset.tolist(),
-        _nullable(evaluation.health.health),
-        evaluation.bands.tolist(),
-        np.clip(features.values["tenure_days"], 0, evidence.days).tolist(),
-        np.minimum(features.values["active_days"], evidence.active_days).tolist(),
-        _nullable(features.last),
-        _nullable(features.deadline),
-        _contributions(evaluation),
-        _episodes(evaluation),
-        features.scorecard.tolist(),
-        features.stage.tolist(),
-        strict=True,
-    )
-    rows = []
-    for (
-        row,
-        name,
-        at,
-        offset,
-        health,
-        code,
-        days,
-        active,
-        last,
-        deadline,
-        contributions,
-        episodes,
-        card,
-        stage,
-    ) in columns:
-        account, band = name.decode(), _BAND_NAMES[code]
-        payload = (
-            f'{{"account":{_text(account)},"at":{at},"partition":{evaluation.partition},"offset":{offset},{common},'
-            f'"health":{health},"band":"{band}","evidence_days":{days},"evidence_needed":{evidence.days},'
-            f'"active_days":{active},"active_days_needed":{evidence.active_days},"last_activity":{last},'
-            f'"silence_deadline":{deadline},"contributions":{contributions},"episodes":{episodes},'
-            f'"attributes":{facts.attributes.get(row, "{}")},"scorecard":"{cards[card]}","stage":{stages[stage]},'
-            f'"override":{facts.overrides[row] if card == overridden and health != _NULL else _NULL}}}'
+    cards = list(map(_text, evaluation.bundle.scorecard_names))
+    stages = list(map(_text, evaluation.activity.stages.texts))
+    names = [name.decode() for name in evaluation.activity.names.texts(features.rows)]
+    rows, healths, chosen = features.rows.tolist(), _nullable(evaluation.health.health), features.scorecard.tolist()
+    parts = list(
+        zip(
+            map(_text, names),
+            evaluation.at.tolist(),
+            evaluation.offset.tolist(),
+            healths,
+            (_BAND_TEXTS[code] for code in evaluation.bands.tolist()),
+            np.clip(features.values["tenure_days"], 0, evidence.days).tolist(),
+            np.minimum(features.values["active_days"], evidence.active_days).tolist(),
+            _nullable(features.last),
+            _nullable(features.deadline),
+            strict=True,
         )
-        known = None if health == _NULL else int(health)
-        listed, erased = facts.listed.get(row, _UNLISTED), evaluation.erasures.tick(row)
-        rows.append(HealthRow(account, payload.encode(), known, band, at, *listed, offset, erased))
-    return rows
+    )
+    endings = list(
+        zip(
+            _episodes(evaluation),
+            (facts.attributes.get(row, "{}") for row in rows),
+            (cards[card] for card in chosen),
+            (stages[stage] for stage in features.stage.tolist()),
+            (
+                facts.overrides[row] if card == overridden and health != _NULL else _NULL
+                for row, card, health in zip(rows, chosen, healths, strict=True)
+            ),
+            strict=True,
+        )
+    )
+    payloads = [b""] * len(rows)
+    for template, places, contributions in _templates(evaluation):
+        for place, filled in zip(places, contributions, strict=True):
+            payloads[place] = (template % (*parts[place], *filled, *endings[place])).encode()
+    return [
+        HealthRow(
+            name,
+            payload,
+            None if health == _NULL else health,
+            _BAND_NAMES[code],
+            at,
+            *facts.listed.get(row, _UNLISTED),
+            offset,
+            evaluation.erasures.tick(row),
+        )
+        for row, name, payload, (_, at, offset, health, *_), code in zip(
+            rows, names, payloads, parts, evaluation.bands.tolist(), strict=True
+        )
+    ]
 
 
 def removal(account: str, *, at: int, offset: int) -> HealthRow:
@@ -146,29 +149,34 @@ def to_publish(evaluation: Evaluation) -> Flags:
     return due
 
 
-def _contributions(evaluation: Evaluation) -> list[str]:
-    """Return the contributions of every account as JSON: one text template for each set of measures that count."""
+def _templates(evaluation: Evaluation) -> Iterator[tuple[str, list[int], list[list[int]]]]:
+    """Yield for each set of measures that count: the text of a health, whose it is, and its contributions' numbers."""
     health, bundle = evaluation.health, evaluation.bundle
     values = np.stack([evaluation.features.values[measure.name] for measure in bundle.measures], axis=1)
     numbers = np.stack([health.points, health.possible, np.where(values == MISSING, 0, values)], axis=2)
     packed = np.packbits(health.counted, axis=1)
     keys = np.ascontiguousarray(packed).view(f"V{packed.shape[1]}")[:, 0]
     _, first, which = np.unique(keys, return_index=True, return_inverse=True)
-    texts = [""] * len(which)
     for number, pattern in enumerate(health.counted[first]):
-        template = "[" + ",".join(_template(bundle, k) for k in np.flatnonzero(pattern).tolist()) + "]"
         where = np.flatnonzero(which.reshape(-1) == number)
         filled = numbers[where][:, pattern].reshape(len(where), -1).tolist()
-        for place, row in zip(where.tolist(), filled, strict=True):
-            texts[place] = template % tuple(row)
-    return texts
+        yield _template(evaluation, measures=np.flatnonzero(pattern).tolist()), where.tolist(), filled
 
 
-def _template(bundle: CompiledBundle, k: int) -> str:
-    measure = bundle.measures[k]
-    dimension, name = (
-        _text(text).replace("%", "%%") for text in (bundle.dimension_names[measure.dimension], measure.name)
+def _template(evaluation: Evaluation, *, measures: Sequence[int]) -> str:
+    bundle, evidence = evaluation.bundle, evaluation.bundle.scorecard.evidence
+    contributions = ",".join(_contribution(bundle, bundle.measures[k]) for k in measures)
+    return (
+        f'{{"account":%s,"at":%d,"partition":{evaluation.partition},"offset":%d,"generation":{evaluation.generation},'
+        f'"bundle":"{bundle.version}","health":%s,"band":%s,"evidence_days":%d,"evidence_needed":{evidence.days},'
+        f'"active_days":%d,"active_days_needed":{evidence.active_days},"last_activity":%s,"silence_deadline":%s,'
+        f'"contributions":[{contributions}],"episodes":%s,"attributes":%s,"scorecard":%s,"stage":%s,"override":%s}}'
     )
+
+
+def _contribution(bundle: CompiledBundle, measure: CompiledMeasure) -> str:
+    names = (bundle.dimension_names[measure.dimension], measure.name)
+    dimension, name = (_text(text).replace("%", "%%") for text in names)
     return f'{{"dimension":{dimension},"measure":{name},"points":%d,"possible":%d,"value":%d}}'
 
 
@@ -204,5 +212,6 @@ def _text(text: str) -> str:
 
 
 _BAND_NAMES: Final = tuple(band.value for band in BANDS)
+_BAND_TEXTS: Final = tuple(_text(name) for name in _BAND_NAMES)
 _NULL: Final = "null"
 _UNLISTED: Final = (None, None, None, None)

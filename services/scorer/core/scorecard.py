@@ -74,8 +74,7 @@ def _curve(measure: CompiledMeasure, values: Ints) -> Ints:
 def _effective_weights(counted: npt.NDArray[np.bool_], *, bundle: CompiledBundle) -> Ints:
     weight = np.where(counted, [measure.weight for measure in bundle.measures], 0)
     dimension = np.array([measure.dimension for measure in bundle.measures])
-    of_dimension = np.zeros((len(counted), len(bundle.dimension_weights)), np.int64)
-    np.add.at(of_dimension.T, dimension, weight.T)
+    of_dimension = np.add.reduceat(weight, np.flatnonzero(np.diff(dimension, prepend=-1)), axis=1)
     share = weight * np.array(bundle.dimension_weights)[dimension] * 10**6
     effective: Ints = share // np.maximum(of_dimension[:, dimension], 1)
     return effective
