@@ -124,7 +124,13 @@ def build(alerts: Alerts) -> FastAPI:
 
     api = Api(
         store=store,
-        past=Past(store=store, scores=Scores(search), events=EventLog(search), now_ms=clock.now_ms),
+        past=Past(
+            store=store,
+            scores=Scores(search),
+            events=EventLog(search),
+            signals=alerts.configuration.signals,
+            now_ms=clock.now_ms,
+        ),
         book=book,
         notices=notice_book,
         find_key=keys.check,

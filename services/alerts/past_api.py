@@ -14,6 +14,7 @@ from services.alerts.answer import Refused, answer, answers
 from services.alerts.core.change_message import headline, line
 from services.alerts.core.explain import MeasureChange, explain, moved_by_value
 from services.alerts.core.moving_events import Span, Tally
+from services.alerts.core.signals import Signals
 from services.alerts.core.windows import days_of
 from services.alerts.event_log import MOST_S, Between, EventLog, MovingEvents
 from services.alerts.scores import Recorded, Scores
@@ -80,6 +81,7 @@ class Past:
     store: HealthStore
     scores: Scores
     events: EventLog
+    signals: Signals
     now_ms: Callable[[], int]
     turn: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
@@ -108,7 +110,8 @@ class Past:
         earlier, later = between.earlier, between.later
         explained = explain(earlier, later)
         span = Span(days=days_of(earlier.account), earlier=earlier.at, later=later.at, since=erased_at)
-        tally = Tally(earlier.account, moved_by_value(explained.measures, most=MEASURES_TOLD), span)
+        moved = moved_by_value(explained.measures, most=MEASURES_TOLD)
+        tally = Tally(earlier.account, moved, span, signals=self.signals)
         async with self._bounded(DEADLINE_S + MOST_S):
             events = await self.events.moving(between, tally)
         return AccountChange(

@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 
 from services.alerts import scores
 from services.alerts.core.moving_events import Span, Tally
+from services.alerts.core.signals import Signals
 from services.alerts.core.windows import days_of
 from services.alerts.event_log import Between, EventLog
 from shared.contracts.events import wire_time
@@ -263,7 +264,8 @@ async def test_events_are_found_on_both_sides_of_a_new_cut_of_the_log(world: Wor
     earlier = world.history.known_at("acme", END - 2 * DAY)
     assert earlier is not None
     later = msgspec.structs.replace(last, generation=2, partition=1, offset=4)
-    tally = Tally("acme", ["active_days"], Span(days=days_of("acme"), earlier=earlier.at, later=later.at, since=0))
+    span = Span(days=days_of("acme"), earlier=earlier.at, later=later.at, since=0)
+    tally = Tally("acme", ["active_days"], span, signals=Signals())
     search = KeySearch(world.kafka)
     await search.start()
     found = await EventLog(search).moving(Between(earlier=earlier, later=later), tally)

@@ -20,6 +20,7 @@ from services.alerts.configuration import Configuration
 from services.alerts.consumer import Names
 from services.alerts.core.people import People
 from services.alerts.core.routing import Routes
+from services.alerts.core.signals import Signals
 from services.alerts.desk import read_alerts
 from services.alerts.metrics import Metrics
 from services.alerts.outbox import Pace
@@ -155,7 +156,10 @@ async def service(
     )
     registry = CollectorRegistry()
     configuration = Configuration(
-        routes=told or routes(), people=People(domains=["example.com"]), background=background()
+        routes=told or routes(),
+        people=People(domains=["example.com"]),
+        background=background(),
+        signals=Signals(),
     )
     own = names or await fresh_names(kafka)
     alerts = Alerts(

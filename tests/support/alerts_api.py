@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 from services.alerts.api import Api
 from services.alerts.app import http_app
 from services.alerts.book import Book, NoticeBook
+from services.alerts.core.signals import Signals
 from services.alerts.event_log import EventLog
 from services.alerts.past_api import Past
 from services.alerts.scores import Scores
@@ -41,7 +42,13 @@ def app_of(past: Past, *, key: KeyRecord | None, loaded: bool = True) -> FastAPI
 
 def past_of(redis: Redis, search: KeySearch, *, events: EventLog | None = None, now: int = 0) -> Past:
     """Return what answers about the past at a moment (epoch ms)."""
-    return Past(store=HealthStore(redis), scores=Scores(search), events=events or EventLog(search), now_ms=lambda: now)
+    return Past(
+        store=HealthStore(redis),
+        scores=Scores(search),
+        events=events or EventLog(search),
+        signals=Signals(key_features=frozenset({"Export"})),
+        now_ms=lambda: now,
+    )
 
 
 async def _never(_command: Command) -> None:

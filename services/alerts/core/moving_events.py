@@ -8,7 +8,8 @@ from typing import Final
 
 import msgspec
 
-from services.alerts.core.windows import DAY_MS, NO_PRESENCE, Days, Window, windows_of
+from services.alerts.core.signals import NO_PRESENCE, Signals, Told, counts_as
+from services.alerts.core.windows import DAY_MS, Days, Window, windows_of
 from shared.contracts.events import Kind, parse_time, type_of
 
 IDS_SHOWN: Final = 5
@@ -64,11 +65,15 @@ class Span:
     since: int
 
 
+_Anything = str | int | float | bool | list[object] | dict[str, object] | None
+
+
 class _Data(msgspec.Struct, frozen=True):
     user: str | None = None
     name: str | None = None
-    status: str | None = None
-    kind: str | None = None
+    status: _Anything = None
+    kind: _Anything = None
+    removed: _Anything = None
 
 
 class _Envelope(msgspec.Struct, frozen=True):
@@ -95,9 +100,10 @@ _Key = tuple[str, int, Move, str, str | None, str]
 class Tally:
     """Count the events of one account as they are read, in any order of stretches of its log."""
 
-    def __init__(self, account: str, measures: Sequence[str], span: Span) -> None:
+    def __init__(self, account: str, measures: Sequence[str], span: Span, *, signals: Signals) -> None:
         self._account = account
         self._span = span
+        self._signals = signals
         self._windows: Mapping[str, Sequence[Window]] = {name: windows_of(name) for name in measures}
         self._distinct = {window.name: window for windows in self._windows.values() for window in windows}
         self._rows: dict[_Key, _Row] = {}
@@ -136,10 +142,10 @@ class Tally:
         return [self._result(measure, windows) for measure, windows in self._windows.items()]
 
     def _count(self, event: _Envelope, kind: str, at: int, *, before: bool) -> None:
-        days = self._span.days
+        days, counted = self._span.days, counts_as(_told(event, kind), self._signals)
         day, earlier, later = days.of(at), days.of(self._span.earlier), days.of(self._span.later)
         for window in self._distinct.values():
-            if not window.takes(kind):
+            if window.of not in counted:
                 continue
             was, became = before and window.holds(day, today=earlier), window.holds(day, today=later)
             if was != became:
@@ -176,7 +182,23 @@ def _read(value: bytes | None) -> _Envelope | None:
 
 def _name(kind: str, data: _Data) -> str | None:
     """Return what the event says happened; the name of an account is none of an event."""
-    return data.status or data.kind if kind in NO_PRESENCE else data.name
+    return _text(data.status) or _text(data.kind) if kind in NO_PRESENCE else data.name
+
+
+def _told(event: _Envelope, kind: str) -> Told:
+    data = event.data
+    return Told(
+        kind=kind,
+        source=event.source,
+        name=kind if data.name is None and kind not in set(Kind) else data.name,
+        user=data.user,
+        said=_text(data.kind),
+        removed=data.removed is True,
+    )
+
+
+def _text(value: _Anything) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _accepted(kind: str, at: int, received_at: int, *, imported: bool) -> bool:

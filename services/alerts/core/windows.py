@@ -4,29 +4,33 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from services.alerts.core.signals import (
+    AUTOMATION,
+    EVENTS,
+    HAND_USE,
+    KEY_FEATURES,
+    OUTCOMES,
+    REMOVALS,
+    TICKETS,
+    USERS,
+)
 from shared.contracts.events import Kind
 from shared.contracts.partition import roll_ms
 
 DAY_MS: Final = 86_400_000
-NO_PRESENCE: Final = frozenset(set(Kind) - {Kind.LOGIN, Kind.USAGE, Kind.OUTCOME})
-"""Kinds that are nobody's activity; one not in the contract is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """Events of `kinds` (None: every presence) on the account-days D - `back` to D - `until`, D being today.
+    """Events that count as `of` on the account-days D - `back` to D - `until`, D being today.
 
     Without `back` nothing ever leaves it: the last event decides, or the first.
     """
 
     name: str
-    kinds: frozenset[str] | None = None
+    of: str = EVENTS
     back: int | None = None
     until: int = 0
-
-    def takes(self, kind: str) -> bool:
-        """Say whether an event of this kind counts in it."""
-        return kind not in NO_PRESENCE if self.kinds is None else kind in self.kinds
 
     def holds(self, day: int, *, today: int) -> bool:
         """Say whether an account-day lies in it as of `today`."""
@@ -41,8 +45,13 @@ class Window:
 
 
 def windows_of(measure: str) -> tuple[Window, ...]:
-    """Return the windows of a measure, none where no event moves it."""
-    return _WINDOWS.get(measure, ())
+    """Return the windows of a measure, none where no event moves it or nobody knows it any more."""
+    kind, _, event = measure.partition(":")
+    if event and kind == "adoption":
+        return _last(measure, 28, name=measure), _last(USERS, 28)
+    if event and kind == "use_28":
+        return (_last(f"use:{event}", 28, name=measure),)
+    return WINDOWS.get(measure, ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,28 +74,85 @@ def days_of(account: str) -> Days:
     return Days(roll=roll_ms(account.encode()))
 
 
-def _kinds(*kinds: Kind) -> frozenset[str]:
-    return frozenset(kind.value for kind in kinds)
+def _last(of: str, days: int, *, name: str = "") -> Window:
+    """Return the window of today and the days before it, `days` in all."""
+    return Window(name=name or f"{of}_{days}", of=of, back=days - 1)
 
 
+def _ever(of: str, *, name: str = "") -> Window:
+    return Window(name=name or of, of=of)
+
+
+def _halves(of: str) -> tuple[Window, Window]:
+    """Return the 28 whole days before today, and the 28 before them."""
+    return Window(name=f"{of}_later", of=of, back=28, until=1), Window(name=f"{of}_earlier", of=of, back=56, until=29)
+
+
+_DAYS: Final = (1, 7, 14, 28, 91)
+_COUNTED: Final = (
+    EVENTS,
+    "logins",
+    HAND_USE,
+    AUTOMATION,
+    "exports",
+    "admin_actions",
+    REMOVALS,
+    "errors",
+    TICKETS,
+    OUTCOMES,
+)
+_SINCE: Final = {
+    "login": "logins",
+    "hand_use": HAND_USE,
+    "automation": AUTOMATION,
+    "export": "exports",
+    "admin_action": "admin_actions",
+    "removal": REMOVALS,
+    "error": "errors",
+    "ticket": TICKETS,
+    "outcome": OUTCOMES,
+}
 _RECENT: Final = Window(name="usage_7", back=7, until=1)
 _NORMAL: Final = Window(name="usage_normal_28", back=35, until=8)
-_SURVEY: Final = _kinds(Kind.SURVEY)
-_WINDOWS: Final[Mapping[str, tuple[Window, ...]]] = {
-    "active_days": (Window(name="active_days"),),
-    "active_days_28": (Window(name="active_days_28", back=27),),
-    "recency_days": (Window(name="recency_days"),),
+_SEATS: Final = _ever(Kind.ACCOUNT, name="seats")
+WINDOWS: Final[Mapping[str, tuple[Window, ...]]] = {
+    "tenure_days": (_ever(EVENTS, name="tenure_days"),),
+    "active_days": (_ever(EVENTS, name="active_days"),),
+    **{f"active_days_{days}": (_last(EVENTS, days, name=f"active_days_{days}"),) for days in _DAYS},
+    "active_days_change": _halves(EVENTS),
+    "recency_days": (_ever(EVENTS, name="recency_days"),),
+    "missed_days": (_ever(EVENTS, name="missed_days"),),
     "usage_7": (_RECENT,),
     "usage_normal_28": (_NORMAL,),
     "usage_change": (_RECENT, _NORMAL),
-    "users_28": (Window(name="users_28", back=27),),
-    "seats_used": (Window(name="users_28", back=27), Window(name="seats", kinds=_kinds(Kind.ACCOUNT))),
-    "features_used": (Window(name="features_used", kinds=_kinds(Kind.USAGE), back=27),),
-    "outcomes_28": (Window(name="outcomes_28", kinds=_kinds(Kind.OUTCOME), back=27),),
-    "payment_failed_days": (Window(name="payment_failed_days", kinds=_kinds(Kind.BILLING)),),
-    "payment_ok": (Window(name="payment_ok", kinds=_kinds(Kind.BILLING), back=30),),
-    "contract_ok": (Window(name="contract_ok", kinds=_kinds(Kind.SUBSCRIPTION)),),
-    "nps": (Window(name="nps", kinds=_SURVEY, back=90),),
-    "csat": (Window(name="csat", kinds=_SURVEY, back=90),),
-    "silence": (Window(name="silence"),),
+    **{f"{of}_{days}": (_last(of, days),) for of in _COUNTED for days in _DAYS},
+    "hand_use_change": _halves(HAND_USE),
+    "automation_share": (_last(EVENTS, 28),),
+    "automation_share_change": _halves(EVENTS),
+    "exports_spike": (_last("exports", 7), Window(name="exports_normal_28", of="exports", back=34, until=7)),
+    **{f"users_{days}": (_last(USERS, days),) for days in (1, 7, 28)},
+    "users_change": (
+        Window(name="users_later", of=USERS, back=7, until=1),
+        Window(name="users_earlier", of=USERS, back=14, until=8),
+    ),
+    "seats_used_1": (_last(USERS, 1), _SEATS),
+    "seats_used_7": (_last(USERS, 7), _SEATS),
+    "seats_used": (_last(USERS, 28), _SEATS),
+    "top_user_share": (_last(USERS, 28),),
+    "top_3_users_share": (_last(USERS, 28),),
+    "events_vs_segment": (_last(EVENTS, 91),),
+    "users_vs_segment": (_last(USERS, 28),),
+    "active_days_vs_segment": (_last(EVENTS, 28, name="active_days_28"),),
+    "features_used": (_last(KEY_FEATURES, 28, name="features_used"),),
+    "self_reliance": (_last(EVENTS, 28), _last(TICKETS, 28)),
+    **{f"days_since_{name}": (_ever(of),) for name, of in _SINCE.items()},
+    "payment_failed_days": (_ever(Kind.BILLING, name="payment_failed_days"),),
+    "payment_ok": (Window(name="payment_ok", of=Kind.BILLING, back=30),),
+    "contract_ok": (_ever(Kind.SUBSCRIPTION, name="contract_ok"),),
+    "renewal_days": (_ever(Kind.ACCOUNT, name="renewal_days"),),
+    **{name: (Window(name=name, of=name, back=90),) for name in ("nps", "csat", "ces")},
+    "sentiment": (_ever(Kind.SENTIMENT),),
+    "override": (_ever(Kind.OVERRIDE),),
+    "silence": (_ever(EVENTS, name="silence"),),
 }
+"""The windows of every feature that needs no name of an event, by its own."""

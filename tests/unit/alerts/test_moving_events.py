@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.alerts.core.moving_events import DayEvents, Move, Span, Tally
+from services.alerts.core.signals import Signals
 from services.alerts.core.windows import DAY_MS, days_of
 from shared.contracts.events import source_of, type_of, wire_time
 
@@ -32,7 +33,7 @@ def encoded(kind: str = "usage", *, at: int, number: int, **fields: Any) -> byte
 
 
 def tally(*measures: str, earlier: int, later: int, since: int = 0) -> Tally:
-    return Tally("acme", measures, Span(days=DAYS, earlier=earlier, later=later, since=since))
+    return Tally("acme", measures, Span(days=DAYS, earlier=earlier, later=later, since=since), signals=Signals())
 
 
 def rows(found: Tally) -> list[DayEvents]:
