@@ -66,12 +66,17 @@ def filled(partition: int, names: Sequence[str], *, seed: int, now: int, rounds:
     return state
 
 
-def ticked(state: Partition, *, at: int, context: int = 0) -> Outputs:
-    """Judge every account at `at`: what a first tick leads to. The state's position moves on by one."""
+def ticked(state: Partition, *, at: int) -> Outputs:
+    """Judge at `at` what is due, every account at a first tick. The state's position moves on by one."""
     known = shipped()
-    value = tick_record(at, context=context)
+    return step(state, tick_batch(state, at=at), known_at=lambda _offset, _partition: known)
+
+
+def tick_batch(state: Partition, *, at: int) -> Batch:
+    """Return a batch of nothing but a tick, the next of a state's partition."""
+    value = tick_record(at, context=0)
     column = np.zeros(1, np.int64)
-    batch = Batch(
+    return Batch(
         topic=EVENTS,
         partition=state.partition,
         generation=0,
@@ -83,7 +88,6 @@ def ticked(state: Partition, *, at: int, context: int = 0) -> Outputs:
         value_start=column,
         value_length=column + len(value),
     )
-    return step(state, batch, known_at=lambda _offset, _partition: known)
 
 
 @cache

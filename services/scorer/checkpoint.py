@@ -23,7 +23,7 @@ from aiokafka.errors import CorruptRecordException, KafkaError, OffsetOutOfRange
 from services.scorer import metrics
 from services.scorer.core.chunks import REMEDY, CheckpointError, is_damaged
 from services.scorer.core.cycles import last_of, values_from
-from services.scorer.cores import Core, Marker, S, State
+from services.scorer.cores import Core, Cycle, Marker, S, State
 from services.scorer.snapshots import Snapshots
 
 MOST_BYTES_PER_S: Final = 40_000_000
@@ -195,9 +195,9 @@ def _first_damaged(records: Records) -> str:
 class Cycles(Generic[S]):
     """The rolling checkpoint of one partition while it is ours.
 
-    `durable` waits until the outputs up to an offset are durable, and says whether Redis has theirs, too. `end` is the
-    offset after the last record written by us: as long as the log ends there, nobody else wrote, and the state may be
-    kept over a rebalance.
+    `whole` is held while the state is between two batches. `durable` waits until the outputs up to an offset are
+    durable, and says whether Redis has theirs, too. `end` is the offset after the last record written by us: as long as
+    the log ends there, nobody else wrote, and the state may be kept over a rebalance.
     """
 
     def __init__(  # noqa: PLR0913  a cycle goes from here to there, through all of these
@@ -206,6 +206,7 @@ class Cycles(Generic[S]):
         core: Core[S],
         state: S,
         *,
+        whole: asyncio.Lock,
         loaded: Loaded[S],
         durable: Callable[[int], Awaitable[bool]],
         cycle_s: float,
@@ -215,6 +216,7 @@ class Cycles(Generic[S]):
         self._activity = activity
         self._core = core
         self._state = state
+        self._whole = whole
         self._partition = state.partition
         self._durable = durable
         self._cycle_s = cycle_s
@@ -248,10 +250,11 @@ class Cycles(Generic[S]):
         snapshot = self._snapshots if await self._is_snapshot_due() else None
         if snapshot:
             snapshot.begin()
-        known, clock = (self._state.position, _events(self._state)), self._state.clock
-        cycle = self._core.begin(self._state, writer=WRITER)
+        async with self._whole:
+            known, clock = (self._state.position, _events(self._state)), self._state.clock
+            cycle = self._core.begin(self._state, writer=WRITER)
         first, written = self.end, 0
-        while (records := cycle.next(self._state)) is not None:
+        while (records := await self._next_of(cycle)) is not None:
             await self._durable(self._state.position)
             offsets = [await self._write(record) for record in records]
             if snapshot:
@@ -268,6 +271,10 @@ class Cycles(Generic[S]):
         metrics.CHECKPOINT_AT.labels(str(self._partition)).set_to_current_time()
         if before != NO_CYCLE and (self._is_alone or await self._is_ahead(base=known[0])):
             await self._activity.trim(self._partition, before=before)
+
+    async def _next_of(self, cycle: Cycle[S]) -> Sequence[bytes] | None:
+        async with self._whole:
+            return cycle.next(self._state)
 
     async def _is_ahead(self, *, base: int) -> bool:
         """Say whether no other process began a later cycle: what is stale must not delete what is not.

@@ -5,7 +5,7 @@ oracle in the core's place.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -79,6 +79,9 @@ class Core(Protocol[S]):
     def step(self, state: S, batch: Batch, *, known_at: KnownAt) -> Outputs:
         """Apply a batch and return what it leads to."""
 
+    def step_in_slices(self, state: S, batch: Batch, *, known_at: KnownAt) -> Generator[None, None, Outputs]:
+        """Do the same with pauses, in which the state is neither the one before nor the one after."""
+
     def last_healths(self, state: S) -> Iterator[list[HealthRow]]:
         """Yield every account's health as last published."""
 
@@ -110,6 +113,9 @@ class Columnar:
 
     def step(self, state: Partition, batch: Batch, *, known_at: KnownAt) -> Outputs:
         return step.step(state, batch, known_at=known_at)
+
+    def step_in_slices(self, state: Partition, batch: Batch, *, known_at: KnownAt) -> Generator[None, None, Outputs]:
+        return step.step_in_slices(state, batch, known_at=known_at)
 
     def last_healths(self, state: Partition) -> Iterator[list[HealthRow]]:
         return step.last_healths(state)

@@ -9,7 +9,7 @@ nobody planned for ends the process: after a fold there is no way back but a res
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Literal, NoReturn
 
@@ -55,6 +55,8 @@ class Owned(Generic[S]):
     mirror: Mirror
     tasks: list[asyncio.Task[None]]
     reported: dict[str, int]
+    whole: asyncio.Lock
+    """Held while a step is on its way: until it is in the lane, the state must neither be kept nor written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,17 +130,20 @@ class Loop(Generic[S]):
         if int(batch.offsets[0]) > owned.state.position:
             await self.events.check_not_lost(batch.partition, position=owned.state.position)
         batch = await readable(batch, core=self.core, state=owned.state, context=self.context, now_ms=self.now_ms)
-        if self._owned.get(batch.partition) is not owned:
-            return
+        async with owned.whole:
+            if self._owned.get(batch.partition) is owned:
+                await self._step(owned, batch, acknowledge=acknowledge)
+
+    async def _step(self, owned: Owned[S], batch: Batch, *, acknowledge: Callable[[], object]) -> None:
+        """Fold a batch and put it into the lane. Others run between its slices; none gives up or keeps the state."""
         _check_handed_out(batch, position=owned.state.position)
         self.fence.check()
-        # from here to the lane nothing may wait: a state ahead of its outputs must not be given up
         began = time.perf_counter()
         ticks = owned.state.counts[Fate.TICK]
         try:
-            outputs = self.core.step(owned.state, batch, known_at=self.context.known_at)
+            outputs = await in_turns(self.core.step_in_slices(owned.state, batch, known_at=self.context.known_at))
         except Exception as fault:
-            self._abandon(batch.partition)
+            self._abandon(owned)
             await note_crash(batch, fault, context=self.context, now_ms=self.now_ms)
             raise
         phase = "tick" if owned.state.counts[Fate.TICK] > ticks else "fold"
@@ -193,7 +198,8 @@ class Loop(Generic[S]):
         try:
             async with asyncio.timeout(RELEASE_TIMEOUT_S):
                 for owned in released.values():
-                    await owned.lane.until_durable(owned.state.position)
+                    async with owned.whole:
+                        await owned.lane.until_durable(owned.state.position)
         except TimeoutError:
             log.warning("release_unfinished", partitions=sorted(released))
         await asyncio.gather(
@@ -206,7 +212,7 @@ class Loop(Generic[S]):
             await cancel(owned.tasks)
             await owned.mirror.close()
             await owned.lane.close()
-            if owned.lane.durable >= owned.state.position:
+            if owned.lane.durable >= owned.state.position and not owned.whole.locked():
                 loaded = Loaded(state=owned.state, end=owned.cycles.end, first=owned.cycles.first)
                 self._kept[partition] = Ready(
                     source="kept", state=owned.state, loaded=loaded, unwritten=owned.mirror.unwritten()
@@ -220,9 +226,10 @@ class Loop(Generic[S]):
         log.error("unplanned", exc_info=fault)
         self.end(Exit.UNPLANNED, fault=repr(fault))
 
-    def _abandon(self, partition: int) -> None:
+    def _abandon(self, owned: Owned[S]) -> None:
         """Let nothing more of a half-changed state leave."""
-        for task in self._owned.pop(partition).tasks:
+        self._owned.pop(owned.state.partition, None)
+        for task in owned.tasks:
             task.cancel()
 
     async def refill(self) -> None:
@@ -290,7 +297,8 @@ class Loop(Generic[S]):
             self.fail(fault)
 
     async def _write_all(self, owned: Owned[S]) -> bool:
-        for rows in self.core.last_healths(owned.state):
+        healths = self.core.last_healths(owned.state)
+        while (rows := await _next_of(healths, owned.whole)) is not None:
             owned.mirror.put(rows)
             if not await owned.mirror.all_written(owned.state.position):
                 return False
@@ -311,7 +319,7 @@ class Loop(Generic[S]):
         return Ready(source="log", state=state, loaded=loaded)
 
     def _own(self, partition: int, found: Ready[S]) -> None:
-        state, mirror = found.state, Mirror(self.store, generation=self.topology.generation)
+        state, mirror, whole = found.state, Mirror(self.store, generation=self.topology.generation), asyncio.Lock()
         mirror.put(found.unwritten)
         lane = Lane(lambda decided: self._perform(decided, mirror), position=state.position)
 
@@ -323,6 +331,7 @@ class Loop(Generic[S]):
             self.activity,
             self.core,
             state,
+            whole=whole,
             loaded=found.loaded,
             durable=durable,
             cycle_s=self.cycle_s,
@@ -334,7 +343,7 @@ class Loop(Generic[S]):
         ]
         reported = dict(state.counts)
         self._owned[partition] = Owned(
-            state=state, lane=lane, cycles=cycles, mirror=mirror, tasks=tasks, reported=reported
+            state=state, lane=lane, cycles=cycles, mirror=mirror, tasks=tasks, reported=reported, whole=whole
         )
         metrics.OWNED.set(len(self._owned))
 
@@ -364,6 +373,33 @@ class Loop(Generic[S]):
 
     def _oldest_recovery(self) -> float | None:
         return min(list(self._loading.values()), default=None)
+
+
+async def in_turns(slices: Generator[None, None, Outputs]) -> Outputs:
+    """Take a step slice by slice and let others run in between. Who is cancelled meanwhile takes the rest at once.
+
+    Half a step is no state; the cancellation reaches whoever waits next.
+    """
+    is_cancelled = False
+    while True:
+        try:
+            next(slices)
+        except StopIteration as done:
+            outputs: Outputs = done.value
+            break
+        if not is_cancelled:
+            try:
+                await asyncio.sleep(0)
+            except asyncio.CancelledError:
+                is_cancelled = True
+    if is_cancelled and (task := asyncio.current_task()) is not None:
+        task.cancel()
+    return outputs
+
+
+async def _next_of(healths: Iterator[list[HealthRow]], whole: asyncio.Lock) -> list[HealthRow] | None:
+    async with whole:
+        return next(healths, None)
 
 
 def _check_handed_out(batch: Batch, *, position: int) -> None:

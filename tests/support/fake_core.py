@@ -1,6 +1,6 @@
 """Ten lines of core: every record becomes an output, a record `dead` a dead letter, and nothing is forgotten."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, cast
 
 import numpy as np
@@ -20,7 +20,14 @@ class FakeCore:
 
     def __init__(self) -> None:
         self.step: Callable[..., Outputs] = fake_step
+        self.pauses = 1
         self._columnar = Columnar(partitions=1, seed=0)
+
+    def step_in_slices(self, state: Partition, given: Batch, **known: Any) -> Generator[None, None, Outputs]:
+        outputs = self.step(state, given, **known)
+        for _ in range(self.pauses):
+            yield
+        return outputs
 
     def empty(self, partition: int) -> Partition:
         return self._columnar.empty(partition)

@@ -1,7 +1,7 @@
 """Take a partition one batch further: fates, fold, and at ticks health and episodes. The heart of the scorer."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -76,6 +76,20 @@ class Outputs:
 
 def step(state: Partition, batch: Batch, *, known_at: KnownAt) -> Outputs:
     """Apply a batch to the state and return what it leads to. Records before `state.position` are passed over."""
+    slices = step_in_slices(state, batch, known_at=known_at)
+    while True:
+        try:
+            next(slices)
+        except StopIteration as done:
+            outputs: Outputs = done.value
+            return outputs
+
+
+def step_in_slices(state: Partition, batch: Batch, *, known_at: KnownAt) -> Generator[None, None, Outputs]:
+    """Do the same with a pause after every SLICE accounts judged, some tens of milliseconds.
+
+    In a pause the state is no state: nobody may keep it, nor read what evaluation writes.
+    """
     first = int(np.searchsorted(batch.offsets, state.position))
     outputs = Outputs(first=first, fates=np.zeros(len(batch) - first, np.int8))
     decoded = decode(batch.values(), seed=state.seed, quarantined=batch.quarantined)
@@ -84,7 +98,7 @@ def step(state: Partition, batch: Batch, *, known_at: KnownAt) -> Outputs:
     for tick in [*ticks[ticks >= first].tolist(), len(batch)]:
         _fold(state, batch, decoded, rows=np.arange(first, tick), hours=hours, outputs=outputs)
         if tick < len(batch):
-            _tick(state, batch, decoded, row=tick, known_at=known_at, outputs=outputs)
+            yield from _tick(state, batch, decoded, row=tick, known_at=known_at, outputs=outputs)
         first = tick + 1
     if len(batch):
         state.position = max(state.position, int(batch.offsets[-1]) + 1)
@@ -193,7 +207,9 @@ def _new_accounts(state: Partition, accounts: Sequence[str], *, hashes: Hashes) 
     return found
 
 
-def _tick(state: Partition, batch: Batch, decoded: Decoded, *, row: int, known_at: KnownAt, outputs: Outputs) -> None:
+def _tick(
+    state: Partition, batch: Batch, decoded: Decoded, *, row: int, known_at: KnownAt, outputs: Outputs
+) -> Iterator[None]:
     at, offset = int(decoded.at[row]), int(batch.offsets[row])
     if at > batch.timestamps[row] + TICK_LEAD:
         _note(state, outputs, Fate.DEAD, rows=[row])
@@ -206,13 +222,13 @@ def _tick(state: Partition, batch: Batch, decoded: Decoded, *, row: int, known_a
     state.clock = at
     known = known_at(decoded.contexts[row], state.partition)
     if known.bundle is not None:
-        _evaluate(state, at=at, offset=offset, bundle=known.bundle, known=known, outputs=outputs)
+        yield from _evaluate(state, at=at, offset=offset, bundle=known.bundle, known=known, outputs=outputs)
         outputs.judged = Judged(at, offset)
 
 
 def _evaluate(
     state: Partition, *, at: int, offset: int, bundle: CompiledBundle, known: Known, outputs: Outputs
-) -> None:
+) -> Iterator[None]:
     columns, count = state.activity.accounts, state.accounts
     state.medians.begin(at // DAY, known.summaries)
     is_new = state.bundle is None or state.bundle.version != bundle.version
@@ -237,6 +253,8 @@ def _evaluate(
     outputs.healths += [removal(name, at=at, offset=offset) for name in names]
     rows = np.flatnonzero(due)
     for start in range(0, len(rows), SLICE):
+        if start:
+            yield
         some = rows[start : start + SLICE]
         evaluation, steps = _judge(state, at=at, offset=offset, rows=some, bundle=bundle, held=held[some])
         healths = health_rows(evaluation)

@@ -6,7 +6,7 @@ take it. A checkpoint's records name interned values by number: what they hold i
 
 import copy
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from lab import oracle
@@ -95,6 +95,11 @@ class OracleCore:
                 outputs.moved.append(Moved(step.moved_to, row))
         state.node = node
         state.position = max(state.position, batch.records[-1].offset + 1)
+        return outputs
+
+    def step_in_slices(self, state: OracleState, batch: Batch, *, known_at: KnownAt) -> Generator[None, None, Outputs]:
+        outputs = self.step(state, batch, known_at=known_at)
+        yield
         return outputs
 
     def last_healths(self, state: OracleState) -> Iterator[list[HealthRow]]:

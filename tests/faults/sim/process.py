@@ -6,7 +6,7 @@ it. `on_effect` is called in between, which is where a crash hurts most.
 
 import asyncio
 import itertools
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NoReturn, cast
@@ -336,6 +336,11 @@ class Writer:
 
     def begin(self, state: Any, *, writer: str) -> Any:  # noqa: ARG002  all processes are in this one
         return self._begin(state, writer=self._name)
+
+    def step_in_slices(self, state: Any, batch: Batch, *, known_at: KnownAt) -> Generator[None, None, Outputs]:
+        outputs = self.step(state, batch, known_at=known_at)
+        yield
+        return outputs
 
     def _raising(self, state: Any, batch: Batch, *, known_at: KnownAt) -> Outputs:
         assert isinstance(batch, SimBatch)

@@ -63,9 +63,12 @@ async def at_once(_position: int) -> bool:
     return True
 
 
-def cycles(log: Log, state: Partition, *, durable: Callable[[int], object] = at_once) -> Cycles[Partition]:
+def cycles(
+    log: Log, state: Partition, *, durable: Callable[[int], object] = at_once, whole: asyncio.Lock | None = None
+) -> Cycles[Partition]:
     loaded: Loaded[Partition] = Loaded(state=None, end=log.next)
-    return Cycles(as_any(log), CORE, state, loaded=loaded, durable=as_any(durable), cycle_s=0.01)
+    whole = whole or asyncio.Lock()
+    return Cycles(as_any(log), CORE, state, whole=whole, loaded=loaded, durable=as_any(durable), cycle_s=0.01)
 
 
 async def until(holds: Callable[[], bool]) -> None:
@@ -76,6 +79,19 @@ async def until(holds: Callable[[], bool]) -> None:
 
 def closed(log: Log, cycles_wanted: int) -> bool:
     return log.kinds().count("marker") + len(log.trimmed) >= cycles_wanted
+
+
+async def test_a_state_in_the_middle_of_a_step_is_not_written() -> None:
+    log, state, whole = Log(), partition_with(5), asyncio.Lock()
+    await whole.acquire()
+    running = asyncio.create_task(cycles(log, state, whole=whole).run())
+    state.counts["applied"] += 1
+    await asyncio.sleep(0.1)
+    assert log.records == {}
+    state.position += 1
+    whole.release()
+    await until(partial(closed, log, 1))
+    running.cancel()
 
 
 async def test_an_idle_partition_writes_nothing() -> None:

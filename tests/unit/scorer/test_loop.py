@@ -116,9 +116,11 @@ async def _nothing(partition: int) -> None:
 
 
 @asynccontextmanager
-async def looping(world: World) -> AsyncIterator[Loop[Partition]]:
+async def looping(world: World, *, pauses: int = 1) -> AsyncIterator[Loop[Partition]]:
+    core = FakeCore()
+    core.pauses = pauses
     loop = Loop(
-        core=as_any(FakeCore()),
+        core=as_any(core),
         topology=Topology(generation=1, partitions=1),
         cycle_s=1000,
         context=as_any(world),
@@ -187,6 +189,43 @@ async def test_a_batch_of_a_partition_given_up_is_left_alone() -> None:
         await process(loop, world, batch(0, b"x"))
         await settled()
         assert (world.sent, world.acknowledged) == ([], [])
+
+
+async def test_a_partition_is_given_up_between_batches_only() -> None:
+    world = World()
+    async with looping(world, pauses=20) as loop:
+        await loop.take(0)
+        stepping = asyncio.create_task(process(loop, world, batch(0, b"x")))
+        await asyncio.sleep(0)
+        releasing = asyncio.create_task(loop.release())
+        await asyncio.sleep(0)
+        assert (world.sent, stepping.done(), releasing.done()) == ([], False, False)
+        await asyncio.gather(stepping, releasing)
+        assert (world.sent, world.acknowledged) == ([0], [0])
+        assert await loop.take(0) == 1
+        assert world.loads == 1, "what was kept is whole"
+
+
+async def test_a_state_that_was_half_way_when_patience_ended_is_forgotten() -> None:
+    world = World()
+    async with looping(world, pauses=50_000) as loop:
+        await loop.take(0)
+        stepping = asyncio.create_task(process(loop, world, batch(0, b"x")))
+        await asyncio.sleep(0)
+        await loop.release()
+        assert loop.expect([0]) == set()
+        stepping.cancel()
+
+
+async def test_a_step_that_is_cancelled_is_finished_first() -> None:
+    world = World()
+    async with looping(world, pauses=20) as loop:
+        await loop.take(0)
+        stepping = asyncio.create_task(process(loop, world, batch(0, b"x")))
+        await asyncio.sleep(0)
+        stepping.cancel()
+        await settled()
+        assert (world.sent, world.acknowledged) == ([0], [0])
 
 
 async def test_a_failed_output_ends_the_process_unacknowledged() -> None:

@@ -46,6 +46,7 @@ async def run(activity: Log, kept: Kept, state: Partition, *, until: Callable[[]
         as_any(activity),
         CORE,
         state,
+        whole=asyncio.Lock(),
         loaded=Loaded(state=None, end=activity.next),
         durable=at_once,
         cycle_s=0.01,
