@@ -10,7 +10,7 @@
     churn:by:health               zset   account, by health; `unknown` comes last
     churn:by:arr                  zset   account, by ARR, largest first
     churn:by:name                 zset   name, NUL, account: in alphabetical order
-    churn:by:{band,owner,segment}:<value>    zset   account, by health
+    churn:by:{band,owner,segment,parent}:<value>    zset   account, by health; children by their parent's id
     churn:filling                 hash   partition -> the fill under way, by a random name
     churn:filled                  hash   partition -> generation, once all its accounts are written;
                                          of:<generation> -> how many partitions it has
@@ -58,6 +58,7 @@ local function leave(account, old)
   if old[3] ~= '' then redis.call('ZREM', 'churn:by:owner:' .. old[3], account) end
   if old[4] ~= '' then redis.call('ZREM', 'churn:by:segment:' .. old[4], account) end
   redis.call('ZREM', 'churn:by:name', old[6] .. '\\0' .. account)
+  if old[7] and old[7] ~= '' then redis.call('ZREM', 'churn:by:parent:' .. old[7], account) end
 end
 local function enter(account, new)
   local score = new[1] == '' and '+inf' or new[1]
@@ -67,6 +68,7 @@ local function enter(account, new)
   if new[4] ~= '' then redis.call('ZADD', 'churn:by:segment:' .. new[4], score, account) end
   redis.call('ZADD', 'churn:by:arr', new[5], account)
   redis.call('ZADD', 'churn:by:name', 0, new[6] .. '\\0' .. account)
+  if new[7] ~= '' then redis.call('ZADD', 'churn:by:parent:' .. new[7], score, account) end
 end
 local function remove(account, old)
   if old then
@@ -206,6 +208,7 @@ class HealthRow(NamedTuple):
     segment: str | None = None
     arr: int | None = None
     name: str | None = None
+    parent: str | None = None
     erased: int | None = None
 
 
@@ -286,6 +289,19 @@ class HealthStore:
         payload = await cast("Awaitable[bytes | None]", self._redis.hget(f"churn:health:{account}", "p"))
         return None if payload is None else msgspec.json.decode(payload, type=AccountHealth)
 
+    async def children(self, parents: Sequence[str], *, limit: int) -> list[AccountHealth]:
+        """Return accounts that name one of `parents` as theirs, the worst health of each first, `limit` in all."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for parent in parents:
+                pipe.zrange(f"churn:by:parent:{_clean(parent)}", 0, limit - 1)
+            found = [account for accounts in await pipe.execute() for account in accounts][:limit]
+            for account in found:
+                pipe.hget(b"churn:health:" + account, "p")
+            payloads = await pipe.execute()
+        healths = [msgspec.json.decode(payload, type=AccountHealth) for payload in payloads if payload]
+        named = set(parents)
+        return [health for health in healths if health.attributes.parent in named]
+
     async def erased_at(self, account: str) -> int | None:
         """Return when (T, epoch ms) an account was erased last, None if never; raise NotFilled if Redis can't tell."""
         key = f"churn:health:{account}"
@@ -329,8 +345,7 @@ class HealthStore:
 
     async def filled(self) -> Mapping[int, int]:
         """Return the generation by partition of which every account was written since Redis was last emptied."""
-        raw = await cast("Awaitable[dict[bytes, bytes]]", self._redis.hgetall("churn:filled"))
-        return {int(field): int(generation) for field, generation in raw.items() if not field.startswith(_OF)}
+        return (await self._filled())[1]
 
     async def begin_fill(self, partition: int) -> str:
         """Note that every account of a partition is about to be written, and return the fill's name for `end_fill`."""
@@ -348,11 +363,21 @@ class HealthStore:
 
     async def is_filled(self, account: str) -> bool:
         """Say whether an account that is not in Redis does not exist: its partition was written in full."""
+        topology, filled = await self._filled()
+        return filled.get(partition_of(account.encode(), partitions=topology.partitions)) == topology.generation
+
+    async def is_whole(self) -> bool:
+        """Say whether no account is missing: every partition was written in full."""
+        topology, filled = await self._filled()
+        return all(filled.get(number) == topology.generation for number in range(topology.partitions))
+
+    async def _filled(self) -> tuple[Topology, Mapping[int, int]]:
+        """Return the last generation that Redis was told of, and what `filled` returns."""
         raw = await cast("Awaitable[dict[bytes, bytes]]", self._redis.hgetall("churn:filled"))
         sizes = {1: PARTITIONS}  # a deployment that has not said anything else
         sizes |= {int(field.removeprefix(_OF)): int(size) for field, size in raw.items() if field.startswith(_OF)}
-        home = partition_of(account.encode(), partitions=sizes[max(sizes)])
-        return raw.get(b"%d" % home) == b"%d" % max(sizes)
+        filled = {int(field): int(generation) for field, generation in raw.items() if not field.startswith(_OF)}
+        return Topology(generation=max(sizes), partitions=sizes[max(sizes)]), filled
 
     async def _keys(self, where: Filter, sort: Sort) -> Sequence[str]:
         filters = where.keys()
@@ -369,9 +394,11 @@ def _history_point(point: Point) -> bytes:
 
 def _packed(row: HealthRow) -> tuple[str, str, str, int, int]:
     # one MessagePack argument instead of four Redis ones: redis-py spends 3 us on each; Redis reads text, not `bin`
-    account, payload, health, band, at, owner, segment, arr, name, erased = row
+    account, payload, health, band, at, owner, segment, arr, name, parent, erased = row
     shown = "" if health is None else health
-    index = f"{shown}\x1f{band}\x1f{_clean(owner)}\x1f{_clean(segment)}\x1f{-(arr or 0)}\x1f{_clean(name).casefold()}"
+    index = _SEPARATOR.join(
+        (f"{shown}", band, _clean(owner), _clean(segment), f"{-(arr or 0)}", _clean(name).casefold(), _clean(parent))
+    )
     return account, payload.decode(), index, at, -1 if erased is None else erased
 
 

@@ -14,6 +14,7 @@ from pydantic import Field as Limited
 from services.alerts.answer import Problem, Refused, answer, answers
 from services.alerts.book import Book, NoticeBook
 from services.alerts.core.alert import OPEN_STATES
+from services.alerts.family_api import Family, tell_families
 from services.alerts.past_api import MOMENT, AccountChange, AccountThen, Past, tell_changes
 from shared.contracts.alerts import Alert, AlertState, Command, CommandKind, Verdict
 from shared.contracts.health import AccountHealth, Band
@@ -102,6 +103,7 @@ SCHEMAS: Final = (
     AccountDetail,
     AccountThen,
     AccountChange,
+    Family,
     AlertPage,
     AlertView,
     NoticePage,
@@ -133,6 +135,7 @@ def router(api: Api) -> APIRouter:
         return answer(AccountPage(accounts=list(page.healths), cursor=page.cursor))
 
     tell_changes(api.past, routes, reads)
+    tell_families(api.store, routes, reads, absent=lambda account: _absent(api, account))
 
     @routes.get(
         "/accounts/{account:path}",

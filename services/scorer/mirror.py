@@ -151,4 +151,4 @@ def _offset(row: HealthRow) -> int:
 
 
 def _stored(row: HealthRow) -> health_store.HealthRow:
-    return health_store.HealthRow._make((*row[:9], row.erased))  # all but the offset
+    return health_store.HealthRow._make((*row[:10], row.erased))  # all but the offset

@@ -2,17 +2,14 @@
 
 from collections.abc import AsyncIterator, Sequence
 
-import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from shared.contracts.health import AccountHealth, Attributes, Band
+from shared.contracts.health import Band
 from shared.contracts.topology import Topology
-from shared.health_store import BadCursor, Filter, HealthRow, HealthStore, Point, Sort, Written
+from shared.health_store import BadCursor, Filter, HealthStore, Point, Sort, Written
+from tests.support.health_rows import DAY_MS, removal, row
 
-SEVENTH = Topology(generation=7, partitions=4)
-
-DAY_MS = 86_400_000
 SEVENTH = Topology(generation=7, partitions=4)
 
 
@@ -21,45 +18,6 @@ async def store(redis_url: str) -> AsyncIterator[HealthStore]:
     async with Redis.from_url(redis_url) as redis:
         await redis.flushdb()
         yield HealthStore(redis)
-
-
-def health_of(account: str, health: int | None, band: Band, attributes: Attributes, at: int) -> AccountHealth:
-    return AccountHealth(
-        account=account,
-        at=at,
-        partition=0,
-        offset=0,
-        generation=1,
-        bundle="b_0",
-        health=health,
-        band=band,
-        evidence_days=0,
-        evidence_needed=0,
-        active_days=0,
-        active_days_needed=0,
-        last_activity=None,
-        silence_deadline=None,
-        contributions=[],
-        episodes=[],
-        attributes=attributes,
-    )
-
-
-def row(
-    account: str, health: int | None = 50_000, band: Band = Band.WATCH, *, at: int = DAY_MS, **attributes: object
-) -> HealthRow:
-    known = msgspec.convert(attributes, Attributes)
-    return HealthRow(
-        account=account,
-        payload=msgspec.json.encode(health_of(account, health, band, known, at)),
-        health=health,
-        band=band,
-        at=at,
-        owner=known.owner,
-        segment=known.segment,
-        arr=known.arr,
-        name=known.name,
-    )
 
 
 async def listed(store: HealthStore, where: Filter | None = None, sort: Sort = Sort.HEALTH) -> Sequence[str]:
@@ -184,10 +142,6 @@ async def test_an_emptied_redis_is_seen_and_filled_again(store: HealthStore, red
         await redis.script_flush()
     assert await store.filled() == {}
     assert await store.write(1, 1, [row("acme")]) == [Written.WRITTEN]
-
-
-def removal(account: str, *, at: int) -> HealthRow:
-    return HealthRow(account, b"", None, Band.UNKNOWN, at, erased=at)
 
 
 async def points_of(store: HealthStore, account: str) -> list[int]:

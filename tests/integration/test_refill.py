@@ -82,7 +82,7 @@ class Remembering(FakeCore):
 
     def last_healths(self, state: Partition) -> Iterator[list[HealthRow]]:
         last = state.position - 1
-        yield [HealthRow("acme", b'"held"', 1, "watch", last, None, None, None, None, last)]
+        yield [HealthRow("acme", b'"held"', 1, "watch", last, None, None, None, None, None, last)]
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ def fake_step(state: Partition, batch: Batch, *, known_at: Callable[[int, int], 
         if value == b"dead":
             outputs.dead.append(Dead(offset, Reason.BAD_JSON, "as told", row))
         outputs.scores.append(Record(account.encode(), value, offset))
-        outputs.healths.append(HealthRow(account, value, offset, "watch", offset, None, None, None, None, offset))
+        outputs.healths.append(HealthRow(account, value, offset, "watch", offset, None, None, None, None, None, offset))
         state.counts["applied"] += 1
     state.position = int(batch.offsets[-1]) + 1
     return outputs

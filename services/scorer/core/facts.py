@@ -35,6 +35,16 @@ class Told(NamedTuple):
     data: msgspec.Struct
 
 
+class Listed(NamedTuple):
+    """Facts by which accounts are found."""
+
+    owner: str | None
+    segment: str | None
+    arr: int | None
+    name: str | None
+    parent: str | None
+
+
 SUBSCRIPTIONS: Final = ("", *(status.value for status in SubscriptionStatus))
 """Subscription statuses by the code in the column `subscription`; 0 is none."""
 GOOD_FOR_DAYS: Final = 90
@@ -51,8 +61,8 @@ class Facts:
         self.fields: dict[int, dict[str, Field]] = {}
         self.attributes: dict[int, str] = {}
         """JSON of `Attributes` by account row."""
-        self.listed: dict[int, tuple[str | None, str | None, int | None, str | None]] = {}
-        """Owner, segment, ARR and name by account row: what listings of accounts are sorted and filtered by."""
+        self.listed: dict[int, Listed] = {}
+        """What listings of accounts are sorted and filtered by, by account row."""
         self.overrides: dict[int, str] = {}
         """JSON of `OverrideNote` by account row."""
 
@@ -75,7 +85,7 @@ class Facts:
         fields, columns = self.fields[account], activity.accounts
         known = {name: field[0] for name, field in fields.items() if name in _ATTRIBUTES}
         self.attributes[account] = msgspec.json.encode(Attributes(**known)).decode()
-        self.listed[account] = (known.get("owner"), known.get("segment"), known.get("arr"), known.get("name"))
+        self.listed[account] = Listed(**{name: known.get(name) for name in Listed._fields})
         columns["segment"][account] = activity.segments.number(known.get("segment"))
         columns["stage"][account] = activity.stages.number(known.get("stage"))
         columns["trial"][account] = known.get("trial", False)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from services.scorer.core.activity import Activity
 from services.scorer.core.bundle import BANDS, CompiledBundle, CompiledMeasure
 from services.scorer.core.erasure import Erasures
-from services.scorer.core.facts import Facts
+from services.scorer.core.facts import Facts, Listed
 from services.scorer.core.features import Features
 from services.scorer.core.rules import SEVERITIES, Episodes
 from services.scorer.core.scorecard import Health
@@ -39,6 +39,7 @@ class HealthRow(NamedTuple):
     segment: str | None
     arr: int | None
     name: str | None
+    parent: str | None
     offset: int
     erased: int | None = None
 
@@ -214,4 +215,4 @@ def _text(text: str) -> str:
 _BAND_NAMES: Final = tuple(band.value for band in BANDS)
 _BAND_TEXTS: Final = tuple(_text(name) for name in _BAND_NAMES)
 _NULL: Final = "null"
-_UNLISTED: Final = (None, None, None, None)
+_UNLISTED: Final = Listed(None, None, None, None, None)

@@ -37,7 +37,7 @@ def named_segments(accounts: Counter[str]) -> list[str]:
 
 def segments_of(facts: Facts, rows: Ints) -> list[str]:
     """Return the segment of each account, empty where it has none."""
-    return [facts.listed[row][1] or "" if row in facts.listed else "" for row in rows.tolist()]
+    return [facts.listed[row].segment or "" if row in facts.listed else "" for row in rows.tolist()]
 
 
 class Tally:

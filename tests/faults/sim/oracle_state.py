@@ -177,7 +177,7 @@ def whole_of(log: oracle.Log, *, pending: bool) -> Whole:
 def row_of(health: AccountHealth) -> HealthRow:
     """Return health as it goes to Redis."""
     told = health.attributes
-    listed = (told.owner, told.segment, told.arr, told.name)
+    listed = (told.owner, told.segment, told.arr, told.name, told.parent)
     payload = msgspec.json.encode(health)
     return HealthRow(health.account, payload, health.health, health.band.value, health.at, *listed, health.offset)
 

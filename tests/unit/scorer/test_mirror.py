@@ -35,7 +35,7 @@ class Store:
 
 
 def row(account: str, offset: int) -> HealthRow:
-    return HealthRow(account, b"{}", 1, "watch", offset, None, None, None, None, offset)
+    return HealthRow(account, b"{}", 1, "watch", offset, None, None, None, None, None, offset)
 
 
 @asynccontextmanager
