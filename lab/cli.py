@@ -14,6 +14,7 @@ from lab.features_page import features
 from lab.importing.command import import_history
 from lab.people import command as people
 from lab.score_history.command import score_history
+from lab.scorecard import command as scorecard
 from lab.sources import command as sources
 from lab.trouble import Trouble
 from shared.kafka import KafkaProblem, KafkaUnavailable
@@ -37,6 +38,7 @@ app.command(watch.watch)
 app.command(accounts.app)
 app.command(people.app)
 app.command(sources.app)
+app.command(scorecard.app)
 app.command(features)
 # by name: only these commands wait for the calendars and for scikit-learn
 app.command(

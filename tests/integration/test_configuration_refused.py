@@ -42,8 +42,8 @@ def config(tmp_path: Path) -> Path:
         (
             "scorer",
             [
-                "scorecard.yaml:11: bands.magrin: unknown key; known are healthy, watch, at_risk, margin",
-                "scorecard.yaml:23: dimensions.adoption.weight: expected int >= 1",
+                "scorecard.yaml:12: bands.magrin: unknown key; known are healthy, watch, at_risk, margin",
+                "scorecard.yaml:24: dimensions.adoption.weight: expected int >= 1",
                 "rules.yaml:9: rules[0].severity: stands twice, first at line 8",
             ],
         ),

@@ -174,7 +174,7 @@ async def test_a_change_sums_exactly_and_its_events_are_those_of_the_log(world: 
         assert found["change"] == sum(one["by_value"] + one["by_weight"] for one in found["measures"])
         assert found["events"]["cut"] is None, found["events"]
         for moved in found["events"]["measures"]:
-            if moved["measure"] in {"outcomes_28", "usage_normal_28"} and not moved["left_out"]:
+            if moved["measure"] in {"outcomes_28", "events_28"} and not moved["left_out"]:
                 (measure,) = [one for one in found["measures"] if one["measure"] == moved["measure"]]
                 signs = {"entered": 1, "left": -1}
                 summed = sum(signs[row["move"]] * row["count"] for row in moved["days"])

@@ -75,7 +75,8 @@ def shell_fault(module: str, name: str) -> str | None:
             own = imported[:2] == parts[:2] or name == "services"
             return None if own or imported[0] == "shared" else "a service knows itself and shared"
         case "lab":
-            core = imported[0] == "services" and imported[2:3] == ["core"]
+            # a configuration is checked by what reads it at a start
+            core = imported[0] == "services" and imported[2:3] in (["core"], ["config"])
             return None if core or imported[0] in {"lab", "shared"} else "lab knows the cores and shared"
         case _:
             return None if imported[0] in {parts[0], "shared"} else f"{parts[0]} knows itself and shared"

@@ -42,20 +42,36 @@ MEASURE: Final[Mapping[str, str]] = {
     "recency_days": "Days since last use",
     "silence": "Silence against its own rhythm",
     "active_days_28": "Active days in 28",
+    "active_days_91": "Active days in 91",
     "active_days": "Active days in 91",
+    "active_days_change": "Active days against the month before",
+    "events_28": "Events in 28 days",
+    "hand_use_28": "Use by hand in 28 days",
+    "hand_use_change": "Use by hand against the month before",
     "usage_normal_28": "Events in its last normal weeks",
     "usage_change": "Usage against its own normal",
+    "users_28": "Users in 28 days",
+    "top_3_users_share": "Share of the three most active users",
     "seats_used": "Seats used",
     "features_used": "Key features used",
     "outcomes_28": "Outcomes in 28 days",
+    "outcomes_91": "Outcomes in 91 days",
+    "days_since_admin_action": "Days since administration",
+    "days_since_error": "Days since an error",
+    "days_since_ticket": "Days since a ticket",
+    "renewal_days": "Days to the renewal",
     "payment_ok": "Payments",
     "contract_ok": "Contract",
     "tenure_days": "Days as a customer",
+    "sentiment": "Relationship, as last judged",
     "nps": "NPS",
     "csat": "CSAT",
+    "ces": "CES",
 }
 
-IN_PERCENT: Final = frozenset({"usage_change", "seats_used", "features_used"})
+CHANGES: Final = frozenset({"usage_change", "active_days_change", "hand_use_change"})
+"""Measures that say by how much something changed: shown with their sign."""
+IN_PERCENT: Final = CHANGES | {"seats_used", "features_used", "top_3_users_share"}
 """Measures in thousandths."""
 YES_NO: Final[Mapping[str, Mapping[int, str]]] = {
     "payment_ok": {0: "failed", 1: "in order"},
@@ -145,7 +161,7 @@ def measured(measure: str, value: int) -> str:
     if measure in YES_NO:
         return YES_NO[measure].get(value, f"{value}")
     number = f"{abs(value) // 10} %" if measure in IN_PERCENT else f"{abs(value):,}"
-    sign = "\N{MINUS SIGN}" if value < 0 else "+" if measure == "usage_change" else ""
+    sign = "\N{MINUS SIGN}" if value < 0 else "+" if measure in CHANGES else ""
     return sign + number
 
 

@@ -43,7 +43,7 @@ class Features(View):
         self, at: Ints, *, rows: Ints, activity: Activity, bundle: CompiledBundle, medians: Medians | None = None
     ) -> None:
         super().__init__(at, rows=rows, activity=activity, bundle=bundle, medians=medians)
-        self.values = Values(self)
+        self.values: Mapping[str, Ints] = Values(self)
 
 
 def usage_change_on(day: Ints, *, rows: Ints, activity: Activity, bundle: CompiledBundle) -> Ints:

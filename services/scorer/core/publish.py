@@ -152,21 +152,22 @@ def to_publish(evaluation: Evaluation) -> Flags:
 
 def _templates(evaluation: Evaluation) -> Iterator[tuple[str, list[int], list[list[int]]]]:
     """Yield for each set of measures that count: the text of a health, whose it is, and its contributions' numbers."""
-    health, bundle = evaluation.health, evaluation.bundle
-    values = np.stack([evaluation.features.values[measure.name] for measure in bundle.measures], axis=1)
-    numbers = np.stack([health.points, health.possible, np.where(values == MISSING, 0, values)], axis=2)
+    health = evaluation.health
+    values = np.where(health.values == MISSING, 0, health.values)
+    numbers = np.stack([health.points, health.possible, values], axis=2)
     packed = np.packbits(health.counted, axis=1)
     keys = np.ascontiguousarray(packed).view(f"V{packed.shape[1]}")[:, 0]
     _, first, which = np.unique(keys, return_index=True, return_inverse=True)
     for number, pattern in enumerate(health.counted[first]):
         where = np.flatnonzero(which.reshape(-1) == number)
         filled = numbers[where][:, pattern].reshape(len(where), -1).tolist()
-        yield _template(evaluation, measures=np.flatnonzero(pattern).tolist()), where.tolist(), filled
+        measures = [health.measures[k] for k in np.flatnonzero(pattern).tolist()]
+        yield _template(evaluation, measures=measures), where.tolist(), filled
 
 
-def _template(evaluation: Evaluation, *, measures: Sequence[int]) -> str:
+def _template(evaluation: Evaluation, *, measures: Sequence[CompiledMeasure]) -> str:
     bundle, evidence = evaluation.bundle, evaluation.bundle.scorecard.evidence
-    contributions = ",".join(_contribution(bundle, bundle.measures[k]) for k in measures)
+    contributions = ",".join(_contribution(bundle, measure) for measure in measures)
     return (
         f'{{"account":%s,"at":%d,"partition":{evaluation.partition},"offset":%d,"generation":{evaluation.generation},'
         f'"bundle":"{bundle.version}","health":%s,"band":%s,"evidence_days":%d,"evidence_needed":{evidence.days},'

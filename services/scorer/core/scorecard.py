@@ -1,5 +1,6 @@
 """Turn features into health with exact contributions, and health into a band (docs/scoring.md §7)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,13 +18,15 @@ UNKNOWN: Final = 0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """Health in milli-points (MISSING: none) with contributions, one column a measure of the scorecard.
+    """Health in milli-points (MISSING: none) with contributions, one column a measure.
 
-    `counted` (accounts × measures) says which measures count; over them `points` sum to the health and `possible` to
-    100,000.
+    `measures` are those of the scorecards somebody here is scored by, `values` (accounts × measures) their features'.
+    `counted` says which count; over them `points` sum to the health and `possible` to 100,000.
     """
 
+    measures: Sequence[CompiledMeasure]
     health: Ints
+    values: Ints
     counted: npt.NDArray[np.bool_]
     points: Ints
     possible: Ints
@@ -35,18 +38,27 @@ def health_of(features: Features, *, bundle: CompiledBundle, needs_evidence: boo
     Without `needs_evidence` accounts of thin evidence get their provisional health (docs/scoring.md §7): it is for
     comparing histories and is never published.
     """
-    values = np.stack([features.values[measure.name] for measure in bundle.measures], axis=1)
-    score = np.stack([_curve(measure, values[:, k]) for k, measure in enumerate(bundle.measures)], axis=1)
-    stands_in = np.array([measure.missing is not None for measure in bundle.measures])
+    used = set(features.scorecard.tolist())
+    measures = [measure for measure in bundle.measures if measure.scorecard in used]
+    values = np.stack([features.values[measure.name] for measure in measures], axis=1)
+    score = np.stack([_curve(measure, values[:, k]) for k, measure in enumerate(measures)], axis=1)
+    stands_in = np.array([measure.missing is not None for measure in measures])
     judged = (features.evident | features.overridden | (not needs_evidence)) & ~features.ended
-    own = np.array([measure.scorecard for measure in bundle.measures]) == features.scorecard[:, None]
+    own = np.array([measure.scorecard for measure in measures]) == features.scorecard[:, None]
     counted = ((values != MISSING) | stands_in) & judged[:, None] & own
-    weight = _effective_weights(counted, bundle=bundle)
+    weight = _effective_weights(counted, measures=measures, bundle=bundle)
     total = np.maximum(weight.sum(axis=1, keepdims=True), 1)
     points = (weight * score).cumsum(axis=1) // total
     possible = (weight * FULL).cumsum(axis=1) // total
     health = np.where(counted.any(axis=1), points[:, -1], MISSING)
-    return Health(health=health, counted=counted, points=_steps(points), possible=_steps(possible))
+    return Health(
+        measures=measures,
+        health=health,
+        values=values,
+        counted=counted,
+        points=_steps(points),
+        possible=_steps(possible),
+    )
 
 
 def bands_of(health: Ints, *, before: npt.NDArray[np.int8], bundle: CompiledBundle) -> npt.NDArray[np.int8]:
@@ -71,12 +83,15 @@ def _curve(measure: CompiledMeasure, values: Ints) -> Ints:
     return np.where(values == MISSING, measure.missing or 0, score)
 
 
-def _effective_weights(counted: npt.NDArray[np.bool_], *, bundle: CompiledBundle) -> Ints:
-    weight = np.where(counted, [measure.weight for measure in bundle.measures], 0)
-    dimension = np.array([measure.dimension for measure in bundle.measures])
-    of_dimension = np.add.reduceat(weight, np.flatnonzero(np.diff(dimension, prepend=-1)), axis=1)
+def _effective_weights(
+    counted: npt.NDArray[np.bool_], *, measures: Sequence[CompiledMeasure], bundle: CompiledBundle
+) -> Ints:
+    weight = np.where(counted, [measure.weight for measure in measures], 0)
+    dimension = np.array([measure.dimension for measure in measures])
+    begins = np.diff(dimension, prepend=-1) != 0
+    of_dimension = np.add.reduceat(weight, np.flatnonzero(begins), axis=1)
     share = weight * np.array(bundle.dimension_weights)[dimension] * 10**6
-    effective: Ints = share // np.maximum(of_dimension[:, dimension], 1)
+    effective: Ints = share // np.maximum(of_dimension[:, np.cumsum(begins) - 1], 1)
     return effective
 
 

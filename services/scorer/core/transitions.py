@@ -158,9 +158,9 @@ def _contributions(evaluation: Evaluation, where: int) -> list[Contribution]:
             measure=measure.name,
             points=int(health.points[where, k]),
             possible=int(health.possible[where, k]),
-            value=_at(evaluation.features.values[measure.name], where) or 0,
+            value=_at(health.values[:, k], where) or 0,
         )
-        for k, measure in enumerate(bundle.measures)
+        for k, measure in enumerate(health.measures)
         if health.counted[where, k]
     ]
 

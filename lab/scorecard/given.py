@@ -1,0 +1,166 @@
+"""Put accounts before the scorer's own code as cases know them: by feature values and a few facts."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, get_args
+
+import numpy as np
+
+from lab.scorecard.case import Case, Day, Habit, Value
+from services.scorer.core.activity import Activity
+from services.scorer.core.bundle import BANDS, CompiledBundle
+from services.scorer.core.days import DAY, HORIZON_DAYS, HOUR, NO_DAY
+from services.scorer.core.features import Features
+from services.scorer.core.rules import SEVERITIES, Court, Episodes, judge
+from services.scorer.core.scorecard import bands_of, health_of
+from services.scorer.core.table import Ints
+from services.scorer.core.view import MISSING
+from shared.contracts.health import Band
+from shared.contracts.risk import Severity
+
+TODAY: Final = 20_003
+"""The day on which all cases are judged, since 1970-01-01: a Monday."""
+NOON: Final = TODAY * DAY + DAY // 2
+WORTH_TELLING: Final = 100
+"""Milli-points below which a message doesn't name a measure either."""
+_DAYS: Final = get_args(Day)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What comes of a case: health in milli-points, None without one, and the measures that cost, the worst first."""
+
+    scorecard: str
+    stage: str
+    health: int | None
+    band: Band
+    costs: Sequence[str]
+    rules: Mapping[str, Severity]
+    silent_after: float | None
+
+
+class Accounts:
+    """The accounts of cases, ready to be judged under one configuration after another."""
+
+    def __init__(self, cases: Sequence[Case], *, given: Sequence[Mapping[str, Value]]) -> None:
+        self.cases = cases
+        self.values = _Given(given)
+        self.activity = _activity(self.values, given=given)
+        for row, case in enumerate(cases):
+            if case.habit is not None:
+                _live(self.activity, row=row, habit=case.habit)
+
+    def judged(self, bundle: CompiledBundle) -> list[Found]:
+        """Judge every case as a tick would."""
+        features = _Features(self.values, activity=self.activity, bundle=bundle)
+        before = np.array([BANDS.index(case.before) for case in self.cases], np.int8)
+        health = health_of(features, bundle=bundle)
+        bands = bands_of(health.health, before=before, bundle=bundle)
+        episodes = self._judged_episodes(features, bundle=bundle)
+        names = [measure.name for measure in health.measures]
+        silent = (features.deadline - features.last).tolist()
+        lost = np.where(health.counted, health.possible - health.points, 0)
+        return [
+            Found(
+                scorecard=bundle.scorecard_names[features.scorecard[row]],
+                stage=self.activity.stages.texts[features.stage[row]],
+                health=None if health.health[row] == MISSING else int(health.health[row]),
+                band=BANDS[bands[row]],
+                costs=_costs(lost[row], names=names),
+                rules=_open(episodes, row=row),
+                silent_after=None if case.habit is None else round(silent[row] / HOUR, 2),
+            )
+            for row, case in enumerate(self.cases)
+        ]
+
+    def _judged_episodes(self, features: Features, *, bundle: CompiledBundle) -> Episodes:
+        episodes = Episodes(bundle.rule_names)
+        episodes.columns.add(len(self.cases))
+        for row, case in enumerate(self.cases):
+            for rule, severity in case.open.items():
+                column = bundle.rule_names.index(rule)
+                episodes.columns["opened"][row, column] = NOON - DAY
+                episodes.columns["severity"][row, column] = SEVERITIES.index(severity)
+        nobody = np.zeros(len(self.cases), bool)
+        judge(features, at=NOON, court=Court(episodes=episodes, activity=self.activity, bundle=bundle, held=nobody))
+        return episodes
+
+
+class _Given(Mapping[str, Ints]):
+    """Values of features as columns, MISSING where they aren't given."""
+
+    def __init__(self, given: Sequence[Mapping[str, Value]]) -> None:
+        names = dict.fromkeys(name for one in given for name in one)
+        self._nothing = np.full(len(given), MISSING)
+        self._columns = {name: np.array([_number(one.get(name)) for one in given], np.int64) for name in names}
+
+    def __getitem__(self, name: str) -> Ints:
+        return self._columns.get(name, self._nothing)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+
+class _Features(Features):
+    """The accounts of cases: evidence, stage and scorecard follow from the facts; the features are those given."""
+
+    def __init__(self, values: Mapping[str, Ints], *, activity: Activity, bundle: CompiledBundle) -> None:
+        rows = np.arange(activity.accounts.count)
+        super().__init__(np.full(len(rows), NOON), rows=rows, activity=activity, bundle=bundle)
+        self.values = values
+
+
+def _activity(values: Mapping[str, Ints], *, given: Sequence[Mapping[str, Value]]) -> Activity:
+    """Return what is kept of accounts of which these values are known, as far as more than the values hangs on it."""
+    activity = Activity()
+    count = len(given)
+    rows = activity.add_accounts([f"case {n}" for n in range(count)], hashes=np.arange(1, count + 1, dtype=np.uint64))
+    columns = activity.accounts
+    columns["roll"][rows] = 0
+    tenure, recency, renewal = (values[name] for name in ("tenure_days", "recency_days", "renewal_days"))
+    present = tenure != MISSING
+    columns["first_day"][rows] = np.where(present, TODAY - tenure + 1, NO_DAY)
+    columns["front"][rows] = np.where(present, TODAY - np.maximum(recency, 0), NO_DAY)
+    columns["last"][rows] = np.where(present, NOON - np.maximum(recency, 0) * DAY, MISSING)
+    columns["hours"][rows] = np.arange(HORIZON_DAYS) < values["active_days"][:, None]
+    columns["renewal_day"][rows] = np.where(renewal == MISSING, NO_DAY, TODAY + renewal)
+    columns["override"][rows] = np.where(values["override"] == MISSING, -1, values["override"])
+    columns["override_until"][rows] = TODAY
+    columns["deleted"][rows] = values["ended"] > 0
+    columns["trial"][rows] = values["trial"] > 0
+    columns["segment"][rows] = [activity.segments.number(_text(one.get("segment"))) for one in given]
+    columns["stage"][rows] = [activity.stages.number(_text(one.get("stage"))) for one in given]
+    return activity
+
+
+def _live(activity: Activity, *, row: int, habit: Habit) -> None:
+    """Let an account live by its habit until yesterday."""
+    columns = activity.accounts
+    days = np.arange(TODAY - 7 * habit.weeks, TODAY)
+    days = days[np.isin((days + 3) % 7, [_DAYS.index(day) for day in habit.days])]
+    columns["hours"][row] = 0
+    columns["hours"][row, days % HORIZON_DAYS] = sum(1 << hour for hour in habit.hours)
+    columns["first_day"][row], columns["front"][row] = days[0], days[-1]
+    columns["last"][row] = days[-1] * DAY + max(habit.hours) * HOUR
+
+
+def _costs(lost: Ints, *, names: Sequence[str]) -> list[str]:
+    """Return the measures that cost something in the order in which a message tells of them."""
+    order = sorted(np.flatnonzero(lost >= WORTH_TELLING).tolist(), key=lambda k: (-lost[k], names[k]))
+    return [names[k] for k in order]
+
+
+def _open(episodes: Episodes, *, row: int) -> dict[str, Severity]:
+    severities = [SEVERITIES[code] for code in episodes.columns["severity"][row].tolist()]
+    return {rule: severity for rule, severity in zip(episodes.rules, severities, strict=False) if severity is not None}
+
+
+def _number(value: Value) -> int:
+    return MISSING if value is None or isinstance(value, str) else int(value)
+
+
+def _text(value: Value) -> str | None:
+    return value if isinstance(value, str) else None
