@@ -95,6 +95,7 @@ def contributions_of(features: dict[str, int], dimensions: dict[str, Any]) -> li
                 points=points // whole - before[0],
                 possible=weights * 100_000 // whole - before[1],
                 value=features.get(name, 0),
+                missing=name not in features,
             )
         )
     return contributions

@@ -15,7 +15,7 @@ class Band(StrEnum):
     HEALTHY = "healthy"
 
 
-class Contribution(msgspec.Struct, frozen=True, kw_only=True):
+class Contribution(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What one measure adds to the health; `points` and `possible` in milli-points, exact sums.
 
     Over all contributions of an account `points` sum to its health and `possible` to 100,000.
@@ -27,6 +27,8 @@ class Contribution(msgspec.Struct, frozen=True, kw_only=True):
     points: int
     possible: int
     value: int
+    missing: bool = False
+    """Nobody knows the value: it counts as the scorecard says of such a measure, and `value` is 0."""
 
 
 class OpenEpisode(msgspec.Struct, frozen=True, kw_only=True):

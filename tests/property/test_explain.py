@@ -160,7 +160,7 @@ CARD = {
 def test_a_missing_value_that_becomes_zero_is_told_from_one_that_stayed_zero() -> None:
     then, now = health({"recency_days": 0}, CARD), health({"recency_days": 0, "nps": 0}, CARD)
     nps, recency = sorted(explain(then, now).measures, key=lambda m: m.measure)
-    assert (nps.value_then, nps.value_now, nps.by_value, nps.by_weight) == (0, 0, -25_000, 0)
+    assert (nps.value_then, nps.value_now, nps.by_value, nps.by_weight) == (None, 0, -25_000, 0)
     assert (recency.change, recency.by_value) == (0, 0)
 
 

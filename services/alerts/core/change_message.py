@@ -27,7 +27,7 @@ def headline(earlier: AccountHealth, later: AccountHealth, explained: Explanatio
 def _what(change: MeasureChange) -> str:
     label, measure = words.label(change.measure), change.measure
     if change.presence is Presence.KEPT:
-        then, now = words.measured(measure, change.value_then or 0), words.measured(measure, change.value_now or 0)
+        then, now = (words.measured(measure, value) for value in (change.value_then, change.value_now))
         return words.value_moved(label, then=then, now=now)
     came = change.presence is Presence.CAME
     value = change.value_now if came else change.value_then

@@ -36,7 +36,8 @@ class Cause(StrEnum):
 class MeasureChange(msgspec.Struct, frozen=True, kw_only=True):
     """What one measure did to the health, in milli-points: `change` = `by_value` + `by_weight` = points now - then.
 
-    Where it did not count it has no value, and neither points nor possible ones.
+    Where it did not count it has no value, and neither points nor possible ones. Where it counted though nobody knew
+    its value, it has points and no value.
     """
 
     dimension: str
@@ -130,8 +131,8 @@ def _kept(then: Contribution, now: Contribution, *, same_scale: bool) -> Measure
         points_now=now.points,
         possible_then=then.possible,
         possible_now=now.possible,
-        value_then=then.value,
-        value_now=now.value,
+        value_then=_value(then),
+        value_now=_value(now),
     )
 
 
@@ -143,9 +144,13 @@ def _by_value(then: Contribution, now: Contribution, *, same_scale: bool) -> int
     cross = now.points * p - then.points * q
     # points and possible are each off by less than one: so much they differ with one score, see docs/scoring.md
     rounding = 2 * (p + q + 1)
-    if then.value == now.value and (not same_scale or abs(cross) <= rounding):
+    if _value(then) == _value(now) and (not same_scale or abs(cross) <= rounding):
         return 0
     return cross * (p + q) // (2 * p * q)
+
+
+def _value(contribution: Contribution) -> int | None:
+    return None if contribution.missing else contribution.value
 
 
 def _one_sided(then: Contribution | None, now: Contribution | None, cause: Cause) -> MeasureChange:
@@ -165,8 +170,8 @@ def _one_sided(then: Contribution | None, now: Contribution | None, cause: Cause
         points_now=became.points,
         possible_then=was.possible,
         possible_now=became.possible,
-        value_then=then.value if then else None,
-        value_now=now.value if now else None,
+        value_then=_value(then) if then else None,
+        value_now=_value(now) if now else None,
     )
 
 

@@ -156,8 +156,10 @@ def moved_points(milli: int) -> str:
     return points(milli) if milli < 0 else f"+{points(milli)}"
 
 
-def measured(measure: str, value: int) -> str:
-    """Return the value of a measure in its own unit."""
+def measured(measure: str, value: int | None) -> str:
+    """Return the value of a measure in its own unit; None is not known."""
+    if value is None:
+        return NOT_KNOWN
     if measure in YES_NO:
         return YES_NO[measure].get(value, f"{value}")
     number = f"{abs(value) // 10} %" if measure in IN_PERCENT else f"{abs(value):,}"

@@ -153,21 +153,22 @@ def to_publish(evaluation: Evaluation) -> Flags:
 def _templates(evaluation: Evaluation) -> Iterator[tuple[str, list[int], list[list[int]]]]:
     """Yield for each set of measures that count: the text of a health, whose it is, and its contributions' numbers."""
     health = evaluation.health
-    values = np.where(health.values == MISSING, 0, health.values)
-    numbers = np.stack([health.points, health.possible, values], axis=2)
-    packed = np.packbits(health.counted, axis=1)
+    missing = health.values == MISSING
+    numbers = np.stack([health.points, health.possible, np.where(missing, 0, health.values)], axis=2)
+    packed = np.packbits(np.concatenate([health.counted, missing & health.counted], axis=1), axis=1)
     keys = np.ascontiguousarray(packed).view(f"V{packed.shape[1]}")[:, 0]
     _, first, which = np.unique(keys, return_index=True, return_inverse=True)
-    for number, pattern in enumerate(health.counted[first]):
-        where = np.flatnonzero(which.reshape(-1) == number)
-        filled = numbers[where][:, pattern].reshape(len(where), -1).tolist()
-        measures = [health.measures[k] for k in np.flatnonzero(pattern).tolist()]
+    for number, row in enumerate(first.tolist()):
+        where, counted = np.flatnonzero(which.reshape(-1) == number), np.flatnonzero(health.counted[row])
+        filled = numbers[where][:, counted].reshape(len(where), -1).tolist()
+        measures = [(health.measures[k], bool(missing[row, k])) for k in counted.tolist()]
         yield _template(evaluation, measures=measures), where.tolist(), filled
 
 
-def _template(evaluation: Evaluation, *, measures: Sequence[CompiledMeasure]) -> str:
+def _template(evaluation: Evaluation, *, measures: Sequence[tuple[CompiledMeasure, bool]]) -> str:
+    """Return the text of a health with places for numbers; each measure comes with whether its value is missing."""
     bundle, evidence = evaluation.bundle, evaluation.bundle.scorecard.evidence
-    contributions = ",".join(_contribution(bundle, measure) for measure in measures)
+    contributions = ",".join(_contribution(bundle, measure, missing=missing) for measure, missing in measures)
     return (
         f'{{"account":%s,"at":%d,"partition":{evaluation.partition},"offset":%d,"generation":{evaluation.generation},'
         f'"bundle":"{bundle.version}","health":%s,"band":%s,"evidence_days":%d,"evidence_needed":{evidence.days},'
@@ -176,10 +177,11 @@ def _template(evaluation: Evaluation, *, measures: Sequence[CompiledMeasure]) ->
     )
 
 
-def _contribution(bundle: CompiledBundle, measure: CompiledMeasure) -> str:
+def _contribution(bundle: CompiledBundle, measure: CompiledMeasure, *, missing: bool) -> str:
     names = (bundle.dimension_names[measure.dimension], measure.name)
     dimension, name = (_text(text).replace("%", "%%") for text in names)
-    return f'{{"dimension":{dimension},"measure":{name},"points":%d,"possible":%d,"value":%d}}'
+    unknown = _MISSING if missing else ""
+    return f'{{"dimension":{dimension},"measure":{name},"points":%d,"possible":%d,"value":%d{unknown}}}'
 
 
 def _episodes(evaluation: Evaluation) -> list[str]:
@@ -216,4 +218,5 @@ def _text(text: str) -> str:
 _BAND_NAMES: Final = tuple(band.value for band in BANDS)
 _BAND_TEXTS: Final = tuple(_text(name) for name in _BAND_NAMES)
 _NULL: Final = "null"
+_MISSING: Final = ',"missing":true'
 _UNLISTED: Final = Listed(None, None, None, None, None)

@@ -159,6 +159,7 @@ def _contributions(evaluation: Evaluation, where: int) -> list[Contribution]:
             points=int(health.points[where, k]),
             possible=int(health.possible[where, k]),
             value=_at(health.values[:, k], where) or 0,
+            missing=_at(health.values[:, k], where) is None,
         )
         for k, measure in enumerate(health.measures)
         if health.counted[where, k]

@@ -41,6 +41,10 @@ def change(measure: str, *, then: int | None, now: int | None, by: tuple[int, in
         (change("contract_ok", then=1, now=0, by=(-6250, 0)), "Contract: in force, now notice given (−6.2)"),
         (change("nps", then=None, now=3, by=(900, 0), cause=Cause.DATA), "NPS: 3, not known before (+0.9)"),
         (
+            change("sentiment", then=None, now=80, by=(5700, 0)),
+            "Relationship, as last judged: not known, now 80 (+5.7)",
+        ),
+        (
             change("outcomes_28", then=1200, now=None, by=(0, -900), cause=Cause.SCORECARD),
             "Outcomes in 28 days: 1,200, does not count since the scorecard changed (−0.9)",
         ),
