@@ -7,11 +7,12 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from services.alerts.core.message import Background, Playbook
+from services.alerts.core.message import Background
 from services.alerts.core.people import People, faults_of
 from services.alerts.core.routing import Routes, faults
 from services.alerts.core.signals import Signals
 from shared.contracts.fault import Fault, faults_of_shape
+from shared.contracts.playbook import Playbook
 from shared.yaml_file import BadFiles, read_yaml
 
 T = TypeVar("T")
@@ -30,20 +31,24 @@ class Configuration:
 
 
 def read_configuration(folder: Path) -> Configuration:
-    """Read routes, people and playbooks, of rules the silence rule's alpha, of the scorecard what it calls events.
+    """Read routes, people and playbooks (if any), of rules the silence rule's alpha, of the scorecard what it calls events.
 
     Raises BadFiles.
     """
     found: list[str] = []
     routes = _read(folder / "routes.yaml", Routes, found, faults)
     people = _read(folder / "people.yaml", People, found, faults_of)
-    playbooks = _read(folder / "playbooks.yaml", dict[str, Playbook], found)
+    playbooks = _playbooks(folder / "playbooks.yaml", found)
     rules = _read(folder / "rules.yaml", dict[str, Any], found, _alpha_faults)
     signals = _read(folder / "scorecard.yaml", Signals, found)
     if found or routes is None or people is None or playbooks is None or rules is None or signals is None:
         raise BadFiles(found)
     background = Background(playbooks=playbooks, alpha_permille=rules["silence"]["alpha_permille"])
     return Configuration(routes=routes, people=people, background=background, signals=signals)
+
+
+def _playbooks(path: Path, found: list[str]) -> dict[str, Playbook] | None:
+    return _read(path, dict[str, Playbook], found) if path.exists() else {}
 
 
 def _none(_content: object) -> Iterable[Fault]:

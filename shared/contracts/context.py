@@ -21,7 +21,8 @@ class ContextKind(StrEnum):
 class Bundle(msgspec.Struct, frozen=True, kw_only=True):
     """One version of the whole configuration that scoring reads; `version` is `b_` + 16 hex digits of its SHA-256.
 
-    `config` is the parsed content of the shipped YAML files by name (scorecard, rules), as canonical JSON.
+    `config` is the parsed content of the shipped YAML files by name (scorecard, rules, journey,
+    playbooks), as canonical JSON.
     """
 
     version: str

@@ -19,6 +19,7 @@ BROKEN = {
     "routes.yaml": [("receivers: [owner, team]", "receivers: [owner, slak]"), ("standing: hold", "standing: hld")],
     "people.yaml": [("09:00-18:00", "9 to 5")],
     "playbooks.yaml": [("silence:", "silence: [")],
+    "journey.yaml": [("stages: []", "stages: [{ name: onboarding, gaol: x }]")],
     "sources.yaml": [("default: {}", "default:\n  events: {Login: 1}\n  trait: {}")],
 }
 
@@ -45,6 +46,9 @@ def config(tmp_path: Path) -> Path:
                 "scorecard.yaml:12: bands.magrin: unknown key; known are healthy, watch, at_risk, margin",
                 "scorecard.yaml:24: dimensions.adoption.weight: expected int >= 1",
                 "rules.yaml:9: rules[0].severity: stands twice, first at line 8",
+                "journey.yaml:17: stages[0].gaol: unknown key; known are name, goal",
+                "journey.yaml:17: stages[0]: goal is missing",
+                "playbooks.yaml:14: ",
             ],
         ),
         (

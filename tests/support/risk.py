@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from services.alerts.core.message import Background, Playbook
+from services.alerts.core.message import Background
 from services.alerts.core.routing import Receiver, Route, Routes
 from shared.contracts.health import Attributes, Band, Contribution
+from shared.contracts.playbook import Playbook
 from shared.contracts.risk import Change, Evidence, Severity, Transition, episode_id, transition_id
 
 CONFIG = Path(__file__).parents[2] / "config"

@@ -7,25 +7,17 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
 
-import msgspec
-
 from services.alerts.core import words
 from services.alerts.core.alert import OPEN_STATES
 from services.alerts.core.routing import Note
 from shared.contracts.alerts import Alert, AlertState, Reason
 from shared.contracts.health import Contribution
+from shared.contracts.playbook import Playbook
 from shared.contracts.risk import Evidence, Severity
 
 REASONS_SHOWN: Final = 8
 COSTS_SHOWN: Final = 3
 NAME_LENGTH: Final = 100
-
-
-class Playbook(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to do when a rule opens; `url` leads to the full text."""
-
-    steps: list[str]
-    url: str | None = None
 
 
 class Tone(StrEnum):

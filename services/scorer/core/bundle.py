@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from services.scorer.core.journey import Route
 from services.scorer.core.table import Ints
 from shared.contracts.fault import Fault
 from shared.contracts.health import Band
@@ -184,6 +185,8 @@ class CompiledBundle:
     """The name under which a signal is kept by the event name that counts under it; others count as use."""
     automation_sources: frozenset[str]
     """Sources, as events name them, whose presence is automation."""
+    route: Route
+    """The journey."""
     days_back: int
     """How many days its measures and rules look back at most, today included."""
 

@@ -19,11 +19,13 @@ from services.scorer.core.bundle import (
     Scorecard,
 )
 from services.scorer.core.feature_table import FEATURES, Feature, feature_called
+from services.scorer.core.journey import Journey, journey_faults, route_of
 from services.scorer.core.rhythm import hazard_table
 from services.scorer.core.signals import CLASSES
 from shared.contracts.context import Bundle
 from shared.contracts.events import source_of
 from shared.contracts.fault import Fault, faults_of_shape
+from shared.contracts.playbook import Playbook
 
 T = TypeVar("T")
 
@@ -36,9 +38,12 @@ _OVERRIDDEN: Final = {OVERRIDE: Dimension(weight=1, measures={OVERRIDE: _AS_SET}
 _NAMED_CLASSES: Final = ("automation", "exports", "admin", "errors")
 
 
-def bundle_of(scorecard: object, rules: object) -> Bundle:
-    """Return the bundle of two parsed files, or raise ConfigError naming every fault found."""
-    config = {"scorecard": scorecard, "rules": rules}
+def bundle_of(scorecard: object, rules: object, **others: object) -> Bundle:
+    """Return the bundle of parsed files, or raise ConfigError naming every fault found.
+
+    Others are `journey` and `playbooks`. Without the latter nobody knows which there are, and rules may name any.
+    """
+    config = {"scorecard": scorecard, "rules": rules, **others}
     compile_bundle("", config)
     encoded = msgspec.json.encode(config)
     return Bundle(version="b_" + hashlib.sha256(encoded).hexdigest()[:16], config=msgspec.Raw(encoded))
@@ -49,12 +54,18 @@ def compile_bundle(version: str, config: Mapping[str, Any]) -> CompiledBundle:
     faults: list[Fault] = []
     scorecard = _read(config, name="scorecard", kind=Scorecard, faults=faults)
     rules = _read(config, name="rules", kind=Rules, faults=faults)
+    journey = _read(config, name="journey", kind=Journey, faults=faults) if "journey" in config else Journey()
     named = scorecard.key_features if scorecard is not None else None
     if scorecard is not None:
         faults += _scorecard_faults(scorecard)
     if rules is not None:
         faults += _rule_faults(rules, named=named)
-    if faults or scorecard is None or rules is None:
+    if journey is not None:
+        faults += journey_faults(journey)
+    if "playbooks" in config:
+        playbooks = _read(config, name="playbooks", kind=dict[str, Playbook], faults=faults)
+        faults += _playbook_faults(rules, playbooks)
+    if faults or scorecard is None or rules is None or journey is None:
         raise ConfigError(faults)
     return CompiledBundle(
         version=version,
@@ -69,6 +80,7 @@ def compile_bundle(version: str, config: Mapping[str, Any]) -> CompiledBundle:
         hazards_to_pass=np.array(hazard_table(rules.silence.alpha_permille), np.int64),
         signal_names=_signal_names(scorecard),
         automation_sources=frozenset(map(source_of, scorecard.signals.automation_sources)),
+        route=route_of(journey),
         days_back=max(feature.days for feature in _features_read(scorecard, rules)),
     )
 
@@ -151,6 +163,17 @@ def _rule_faults(rules: Rules, *, named: Sequence[str] | None) -> Iterator[Fault
                 fault = _condition_fault(condition, named=named)
                 if fault:
                     yield Fault((*place, part, i), f"rule {rule.name!r}: {fault}")
+
+
+def _playbook_faults(rules: Rules | None, playbooks: Mapping[str, Playbook] | None) -> Iterator[Fault]:
+    """Find rules that name a playbook which isn't there; where either file has faults of its own nobody can tell."""
+    if rules is None or playbooks is None:
+        return
+    for number, rule in enumerate(rules.rules):
+        if rule.playbook is not None and rule.playbook not in playbooks:
+            close = difflib.get_close_matches(rule.playbook, playbooks, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(playbooks) or 'none'}"
+            yield Fault(("rules", "rules", number, "playbook"), f"no playbook {rule.playbook!r}; {hint}")
 
 
 def _condition_fault(condition: Condition, *, named: Sequence[str] | None) -> str | None:

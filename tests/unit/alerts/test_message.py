@@ -14,10 +14,11 @@ from slack_sdk.models.blocks import Block
 from services.alerts.channels.mail_message import Letter, mime
 from services.alerts.channels.slack_blocks import MAX_TOTAL, escape, payload, reply
 from services.alerts.core.alert import Position, fold
-from services.alerts.core.message import Background, Message, Playbook, clean, message_of
+from services.alerts.core.message import Background, Message, clean, message_of
 from services.alerts.core.routing import Note
 from shared.contracts.alerts import Alert
 from shared.contracts.health import Attributes, Contribution
+from shared.contracts.playbook import Playbook
 from shared.contracts.risk import Change, Evidence, Severity
 from tests.support.risk import DAY_MS, T0, background, transition
 
