@@ -100,10 +100,10 @@ def shipped() -> Known:
 def arrays_of(state: Partition) -> Iterator[np.ndarray]:
     """Yield every array the state consists of, as large as it is."""
     activity = state.activity
-    chains = (activity.signals, activity.users, activity.uses, activity.sources)
+    chains = (activity.signals, activity.users, activity.uses, activity.sources, activity.marks)
     for columns in (activity.accounts, *chains, state.episodes.columns):
         yield from (columns[name] for name in columns.spec)
     indexes = (activity.account_rows, activity.signal_rows, activity.user_rows, activity.use_rows, activity.source_rows)
-    yield from (index.slots for index in indexes)
+    yield from (index.slots for index in (*indexes, activity.mark_rows))
     yield from (state.seen.table.keys, state.seen.table.values)
     yield from (activity.names.data, activity.names.bounds)

@@ -51,7 +51,10 @@ async def read_contexts(kafka: str) -> dict[int, Entry]:
             published = msgspec.json.decode(record.value, type=PublishedBundle)
             config = msgspec.json.decode(published.config)
             found[record.offset] = Bundle(
-                version=published.version, scorecard=config["scorecard"], rules=config["rules"]
+                version=published.version,
+                scorecard=config["scorecard"],
+                rules=config["rules"],
+                journey=config.get("journey"),
             )
         elif record.key == ContextKind.GUARD.encode() and standing and not standing.holds(record.offset):
             continue  # it names partitions of another generation

@@ -6,6 +6,7 @@ Written from that page alone. It is slow, keeps everything, and computes every n
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from lab.oracle_erasure import expiries
@@ -21,8 +22,9 @@ from lab.oracle_health import (
     stage_of,
     steps_of,
 )
+from lab.oracle_journey import Standing, note_event, note_word
 from lab.oracle_medians import Usual, compared, usual_by
-from lab.oracle_records import FACTS, Dead, Event, Record, Tick, read
+from lab.oracle_records import CHECKED, FACTS, Dead, Event, Record, Tick, read
 from lab.oracle_seen import Seen
 from shared.contracts.context import Guard, GuardState, Import, ImportState, Quarantine, Summary
 from shared.contracts.events import MOVED_HEADER, AccountFacts, Kind
@@ -42,6 +44,7 @@ class Bundle:
     version: str
     scorecard: dict[str, Any]
     rules: dict[str, Any]
+    journey: dict[str, Any] | None = None
 
 
 Entry = Bundle | Import | Guard | Quarantine | Summary
@@ -222,12 +225,16 @@ def _apply(log: Log, event: Event, *, offset: int) -> None:
         _act(log, account, event, is_presence=is_presence)
     elif event.kind == Kind.USER and event.data.get("removed"):
         account.history.count("removal", at=event.at)
+    elif event.kind == Kind.MILESTONE:
+        note_word(account.history, _journey(log.bundle), event.data.get("name"), at=event.at)
     else:
         _learn(account.history, event)
 
 
 def _learn(history: History, event: Event) -> None:
     data, stamp = event.data, (event.at, event.id.encode(), event.source.encode())
+    if event.kind in CHECKED - {Kind.USER}:
+        history.be_told(data.get("stage") if event.kind == Kind.ACCOUNT else None, at=event.at)
     if event.kind == Kind.ACCOUNT:
         for name in AccountFacts.__struct_fields__:
             if data.get(name) is not None:
@@ -268,10 +275,13 @@ def _act(log: Log, account: Account, event: Event, *, is_presence: bool) -> None
     if event.at <= account.erased_users.get(user, -1):
         user = None
     is_old = _is_before_windows(log, event)
+    signal = _signal(log.bundle, event) if is_presence else "ticket"
+    if is_presence:
+        whose = None if signal == "automation" else user
+        note_event(history, _journey(log.bundle), event.kind, _name(event), user=whose, at=event.at)
     if is_presence and is_old:
         history.begin(event.at)
     elif is_presence:
-        signal = _signal(log.bundle, event)
         history.count(signal, at=event.at)
         history.be_present(event.at)
         if user and signal != "automation":
@@ -289,13 +299,20 @@ def _signal(bundle: Bundle | None, event: Event) -> str:
         return "automation"
     if event.kind == Kind.LOGIN:
         return event.kind
-    name = event.data.get("name")
-    if name is None and event.kind != Kind.USAGE:
-        name = event.kind
+    name = _name(event)
     for words, signal in (("automation",) * 2, ("exports", "export"), ("admin",) * 2, ("errors", "error")):
         if name in named.get(words, ()):
             return signal
     return f"usage:{name}" if bundle and name in _key_features(bundle) else "usage"
+
+
+def _name(event: Event) -> str | None:
+    name = event.data.get("name")
+    return event.kind if name is None and event.kind != Kind.USAGE else name
+
+
+def _journey(bundle: Bundle | None) -> dict[str, Any]:
+    return (bundle.journey if bundle else None) or {}
 
 
 def _named(bundle: Bundle) -> set[str]:
@@ -414,6 +431,7 @@ def _judge(log: Log, account: Account, evaluation: Evaluation, *, standing: bool
         scorecard=card,
         stage=stage,
         override=_note(history) if card == "override" and not history.ended else None,
+        journey=view.standing(t).journey(),
     )
     evaluation.healths[history.account] = published
     evaluation.transitions += [
@@ -447,6 +465,8 @@ def _judge(log: Log, account: Account, evaluation: Evaluation, *, standing: bool
 def _view(history: History, t: int, *, bundle: Bundle, usual: Mapping[str, int], held: bool) -> View:
     features = features_of(history, t, key_features=_key_features(bundle), wanted=_named(bundle))
     features |= compared(features, usual)
+    standing = partial(Standing, history, journey=bundle.journey, stages=bundle.scorecard.get("stages") or {})
+    features |= standing(t).features()
     needed, alpha = bundle.scorecard["evidence"], bundle.rules["silence"]["alpha_permille"]
     enough = (
         features.get("tenure_days", 0) >= needed["days"]
@@ -464,6 +484,7 @@ def _view(history: History, t: int, *, bundle: Bundle, usual: Mapping[str, int],
         deadline=deadline,
         enough=enough,
         alpha_permille=alpha,
+        standing=standing,
         held=held,
     )
 

@@ -36,6 +36,14 @@ class History:
     earlier: int | None = None
     """The earliest day told by a history from before every window."""
     sources: dict[str, int] = field(default_factory=dict)
+    first: dict[str, int] = field(default_factory=dict)
+    """When what milestones need was done first, by event; `first_by` by event and user, `said` by milestone."""
+    first_by: dict[tuple[str, Hashable], int] = field(default_factory=dict)
+    said: dict[str, int] = field(default_factory=dict)
+    since: int | None = None
+    """When the first fact was told."""
+    stages: dict[str, int] = field(default_factory=dict)
+    """When each stage was told first."""
     number: int | None = None
     """Its number in the snapshot it came from."""
 
@@ -60,6 +68,7 @@ class History:
 
     def forget_user(self, user: Hashable) -> None:
         self.users.pop(user, None)
+        self.first_by = {(event, whose): at for (event, whose), at in self.first_by.items() if whose != user}
         self.uses = {(whose, signal): day for (whose, signal), day in self.uses.items() if whose != user}
 
     def begin(self, at: int) -> None:
@@ -76,6 +85,12 @@ class History:
         if name not in self.facts or stamp > self.facts[name][0]:
             self.facts[name] = (stamp, value)
 
+    def be_told(self, stage: str | None, *, at: int) -> None:
+        """Note that a fact was told, perhaps a stage."""
+        self.since = at if self.since is None else min(at, self.since)
+        if stage:
+            self.stages[stage] = min(at, self.stages.get(stage, at))
+
     def value(self, name: str) -> Any:
         return self.facts[name][1] if name in self.facts else None
 
@@ -84,8 +99,7 @@ class History:
 
     @property
     def first_day(self) -> int:
-        first = min(self.hours)
-        return first if self.earlier is None else min(first, self.earlier)
+        return min([*self.hours, *([] if self.earlier is None else [self.earlier])])
 
     @property
     def front(self) -> int:
@@ -272,7 +286,7 @@ def _facts_at(history: History, day: int) -> dict[str, int]:
         features["payment_ok"] = 0 if features.get("payment_failed_days", 31) <= 30 else 1
     if history.value("subscription") is not None:
         features["contract_ok"] = 0 if history.value("subscription") == "notice_given" else 1
-    renewal = _date(history.value("renewal_date"))
+    renewal = day_of_date(history.value("renewal_date"))
     if renewal is not None:
         features["renewal_days"] = renewal - day
     for name in ("sentiment", "override"):
@@ -288,11 +302,11 @@ def _facts_at(history: History, day: int) -> dict[str, int]:
 
 def last_day(history: History, name: str) -> int:
     """Return the last account-day on which a sentiment or an override is good."""
-    until, at = _date(history.value(name)[1]), history.time(name)
+    until, at = day_of_date(history.value(name)[1]), history.time(name)
     return history.day(at or 0) + 90 if until is None else until
 
 
-def _date(text: str | None) -> int | None:
+def day_of_date(text: str | None) -> int | None:
     """Return the day, since 1970-01-01, of a date YYYY-MM-DD; None for anything else."""
     if text is None or not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
         return None

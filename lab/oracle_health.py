@@ -1,10 +1,12 @@
 """Work out what docs/scoring.md §7 and §8 say of one account at one tick: health, band, episodes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 from lab.oracle_features import HOUR, History, change_of_usage, deadline_after, survey_score
+from lab.oracle_journey import Standing, lifecycle
 from shared.contracts.health import Band, Contribution
 from shared.contracts.risk import Change, Evidence, Severity, episode_id
 
@@ -44,6 +46,8 @@ class View:
     deadline: int | None
     enough: bool
     alpha_permille: int
+    standing: Callable[[int], Standing]
+    """Where the account stood in its journey at a moment, by what is known now."""
     held: bool = False
     """Whether a guarded source feeds the account."""
 
@@ -53,15 +57,8 @@ class View:
 
 def stage_of(view: View, stages: dict[str, int]) -> str:
     """Return the lifecycle stage at T: the one told, else what it follows from."""
-    told = view.history.value("stage")
-    if told:
-        return str(told)
-    if view.history.value("trial"):
-        return "trial"
     tenure, until = view.features.get("tenure_days"), view.features.get("renewal_days")
-    if tenure is None or tenure < stages.get("onboarding_days", 60):
-        return "onboarding"
-    return "renewal" if until is not None and 0 <= until <= stages.get("renewal_days", 90) else "adoption"
+    return lifecycle(view.history, tenure=tenure, until_renewal=until, stages=stages)
 
 
 def scorecard_of(history: History, stage: str, scorecard: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -225,6 +222,10 @@ def _was_true(view: View, condition: Condition, *, opened_at: int) -> bool:
         answered = history.time(feature)
         told = answered is None or answered <= opened_at
         return not told or _is_met(survey_score(history, feature, day=day), condition)
+    if feature in {"milestones_overdue", "milestone_overdue_days"}:
+        stood = view.standing(opened_at)
+        untold = stood.since is None or stood.since > day
+        return untold or _is_met(stood.features().get(feature), condition)
     return True
 
 
@@ -261,6 +262,9 @@ def _told(view: View, rule: Rule) -> list[Evidence]:
             if view.deadline is not None and view.history.last is not None:
                 last = view.history.last
                 told.append(Evidence(feature=feature, value=view.t - last, normal=view.deadline - last))
+        elif feature == "milestones_overdue" and view.features.get(feature):
+            unmet = view.standing(view.t).unmet()
+            told.append(Evidence(feature=feature, value=view.features[feature], unmet=unmet))
         elif feature in view.features:
             told.append(Evidence(feature=feature, value=view.features[feature]))
         if feature == "usage_change" and "usage_7" in view.features:

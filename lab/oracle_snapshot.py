@@ -14,7 +14,7 @@ from lab.oracle import Account, Bundle, Log
 from lab.oracle_features import HOUR, History, Names
 from lab.oracle_health import Episode
 from lab.oracle_seen import Seen, Segment
-from services.scorer.core.activity import ACCOUNTS, SIGNALS, SOURCES, USERS, USES
+from services.scorer.core.activity import ACCOUNTS, MARKS, SIGNALS, SOURCES, USERS, USES
 from services.scorer.core.bundle import BANDS
 from services.scorer.core.chunks import Chunk, Contents, Ids, Marker
 from services.scorer.core.rules import SEVERITIES
@@ -25,6 +25,7 @@ from shared.contracts.risk import episode_id
 SIGNAL_NAMES: Final = ("login", "usage", "outcome", "ticket")
 """The signals by number; after them come key features, and classes of events: these behind a NUL."""
 WORD: Final = (1 << 64) - 1
+SINCE: Final = "since:"
 NO_DAY: Final = -(1 << 31)
 
 
@@ -91,7 +92,12 @@ def _bundle(marker: Marker) -> Bundle | None:
     if marker.bundle is None:
         return None
     config = json.loads(marker.bundle)
-    return Bundle(version=marker.bundle_version or "", scorecard=config["scorecard"], rules=config["rules"])
+    return Bundle(
+        version=marker.bundle_version or "",
+        scorecard=config["scorecard"],
+        rules=config["rules"],
+        journey=config.get("journey"),
+    )
 
 
 def _seen(contents: Contents) -> Seen:
@@ -120,6 +126,10 @@ def _accounts(chunk: Chunk) -> list[Account]:
         _fill(history, row)
         facts = chunk.facts.get(chunk.first + place, {})
         for field, (value, at, id_, source) in facts.items():
+            if field.startswith(SINCE):
+                history.be_told(field.removeprefix(SINCE), at=at)
+                continue
+            history.be_told(value if field == "stage" else None, at=at)  # versions before kept no more
             history.learn(field, value, stamp=(at, id_.encode(), source.encode()))
         found.append(_account(history, row, chunk=chunk, place=place))
     _fill_from_rows(found, chunk)
@@ -172,6 +182,13 @@ def _fill_from_rows(accounts: list[Account], chunk: Chunk) -> None:
         histories[account].uses[user, names[signal]] = day
     for account, source, last in _each(chunk.sources, SOURCES, "account", "source", "last"):
         histories[account].sources[chunk.source_names[source]] = last
+    for account, event, user, first in _each(chunk.marks, MARKS, "account", "event", "user", "first"):
+        name = chunk.mark_names[event]
+        if user:
+            histories[account].first_by[name, user] = first
+        else:
+            history = histories[account]
+            (history.said if name.startswith("\0") else history.first)[name.removeprefix("\0")] = first
 
 
 def _signals(chunk: Chunk) -> list[str]:

@@ -31,9 +31,9 @@ class Configuration:
 
 
 def read_configuration(folder: Path) -> Configuration:
-    """Read routes, people and playbooks (if any), of rules the silence rule's alpha, of the scorecard what it calls events.
+    """Read routes, people and playbooks, of rules the silence rule's alpha, of the scorecard what it calls events.
 
-    Raises BadFiles.
+    Playbooks may be absent. Raises BadFiles.
     """
     found: list[str] = []
     routes = _read(folder / "routes.yaml", Routes, found, faults)

@@ -4,6 +4,8 @@ from enum import StrEnum
 
 import msgspec
 
+from shared.contracts.journey import Journey
+
 
 class Band(StrEnum):
     """The range a health lies in; `unknown` means not enough evidence and is never shown as good."""
@@ -98,6 +100,8 @@ class AccountHealth(msgspec.Struct, frozen=True, kw_only=True):
     """The lifecycle stage, told or derived; empty in what older versions wrote."""
     override: OverrideNote | None = None
     """Set while the health is one that somebody set: then it is its only contribution."""
+    journey: Journey | None = None
+    """Where it stands in its journey; None where `journey.yaml` has nothing for its stage."""
 
 
 class Reconstructed(msgspec.Struct, frozen=True, kw_only=True):

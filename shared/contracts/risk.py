@@ -7,6 +7,7 @@ from enum import StrEnum
 import msgspec
 
 from shared.contracts.health import Attributes, Band, Contribution
+from shared.contracts.journey import Unmet
 
 
 class Change(StrEnum):
@@ -31,11 +32,15 @@ ENDS = frozenset({Change.RESOLVED, Change.WITHDRAWN, Change.EXPIRED})
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """One number a rule stood on, beside what is normal for this account; times are epoch ms, ratios thousandths."""
+    """One number a rule stood on, beside what is normal for this account; times are epoch ms, ratios thousandths.
+
+    `unmet` are the milestones it counts, absent for numbers that count none.
+    """
 
     feature: str
     value: int
     normal: int | None = None
+    unmet: list[Unmet] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Transition(msgspec.Struct, frozen=True, kw_only=True):

@@ -140,6 +140,7 @@ def test_the_histories_reach_what_they_are_for() -> None:
     look()
     assert {change for _, change in seen} == {"opened", "worsened", "eased", "resolved", "withdrawn", "expired"}
     assert {("silence", "resolved"), ("silence", "withdrawn"), ("usage_drop", "withdrawn")} <= seen
+    assert {("behind", change) for change in ("opened", "worsened", "resolved", "withdrawn")} <= seen
     assert START % DAY == 0
 
 

@@ -101,6 +101,25 @@ ODD: Mapping[str, Sequence[Any]] = {
 }
 
 
+EXPORTED: dict[str, Any] = {
+    "name": "exported",
+    "all_of": [{"event": "Export", "users": 2}],
+    "any_of": [{"event": "Outcome Achieved"}, {"event": "never.heard of", "users": 3}],
+    "within": {"days": 10},
+}
+RETURNED: dict[str, Any] = {
+    "name": "returned",
+    "any_of": [{"event": "Report"}],
+    "within": {"days": 60, "of": "account"},
+}
+STARTED: list[dict[str, Any]] = [
+    {"name": "started", "all_of": [{"event": "Signed In", "users": 2}], "within": {"days": 3}},
+    {"name": "synced", "any_of": [{"event": "Sync", "users": 2}, {"event": "Sync"}], "within": {"days": 0}},
+]
+AGREED: dict[str, Any] = {"name": "agreed", "asserted": True, "within": {"days": 5}}
+MILESTONES = ("exported", "started", "agreed", "unheard of", "", None)
+
+
 def shipped() -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the shipped scorecard and rules, parsed."""
     return (
@@ -159,6 +178,14 @@ def bundles() -> dict[int, Bundle]:
         {"stages": ["onboarding"], "scorecard": "young"},
         {"segments": ["", "enterprise"], "stages": ["renewal"], "scorecard": "small"},
     ]
+    journey: dict[str, Any] = {
+        "stages": [
+            {"name": "adoption", "goal": "Used every week", "milestones": [EXPORTED, RETURNED]},
+            {"name": "onboarding", "goal": "In use", "contact": "eve@example.org", "milestones": STARTED},
+            {"name": "handover", "goal": "Known to the team"},
+            {"name": "renewal", "goal": "Worth it", "channel": "#renewals", "milestones": [AGREED]},
+        ]
+    }
     everything = {"weight": 2, "measures": {name: anything for name in others if name not in told}}
     whole = {**quick, "dimensions": {**quick["dimensions"], "everything": everything}}
 
@@ -191,13 +218,20 @@ def bundles() -> dict[int, Bundle]:
                 "severity": "at_risk",
                 "playbook": "few",
             },
+            {
+                "name": "behind",
+                "based_on": "fact",
+                "all": [{"feature": "milestones_overdue", "at_least": 1}],
+                "critical": [{"feature": "milestone_overdue_days", "at_least": 9, "leave": 3}],
+                "severity": "at_risk",
+            },
         ],
     }
     return {
         0: Bundle(version="b_shipped", scorecard=scorecard, rules=rules),
-        3: Bundle(version="b_quick", scorecard=quick, rules=odd),
+        3: Bundle(version="b_quick", scorecard=quick, rules=odd, journey=journey),
         7: Bundle(version="b_no_rules", scorecard=scorecard, rules={**rules, "rules": []}),
-        10: Bundle(version="b_everything", scorecard=whole, rules=odd),
+        10: Bundle(version="b_everything", scorecard=whole, rules=odd, journey=journey),
     }
 
 
@@ -340,6 +374,7 @@ FACTS: Sequence[Callable[[random.Random], tuple[str, dict[str, object]]]] = (
     lambda rng: ("user", {"user": rng.choice(("u1", None)), "removed": rng.choice((True, True, False, None, 1))}),
     lambda rng: ("sentiment", _judged(rng, "score")),
     lambda rng: ("override", _judged(rng, "health")),
+    lambda rng: ("milestone", {"name": rng.choice(MILESTONES), "by": "eve"}),
     lambda rng: ("erasure", _erased(rng)),
 )
 """The last one is not among what happens in lives: there the order of arrival may make no difference."""

@@ -205,8 +205,13 @@ class Configurations:
 
 def _compiled(entry: oracle.Entry) -> CompiledBundle | Import | Guard | Quarantine | Summary:
     if isinstance(entry, oracle.Bundle):
-        return compile_bundle(entry.version, {"scorecard": entry.scorecard, "rules": entry.rules})
+        return compile_bundle(entry.version, _config(entry))
     return entry
+
+
+def _config(bundle: oracle.Bundle) -> dict[str, object]:
+    config: dict[str, object] = {"scorecard": bundle.scorecard, "rules": bundle.rules}
+    return config if bundle.journey is None else {**config, "journey": bundle.journey}
 
 
 def batches(

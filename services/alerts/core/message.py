@@ -18,6 +18,7 @@ from shared.contracts.risk import Evidence, Severity
 REASONS_SHOWN: Final = 8
 COSTS_SHOWN: Final = 3
 NAME_LENGTH: Final = 100
+HEADLINE_LENGTH: Final = 300
 
 
 class Tone(StrEnum):
@@ -183,7 +184,7 @@ def _playbook(reasons: Sequence[Reason], playbooks: Mapping[str, Playbook]) -> P
 
 def _point(reason: Reason, background: Background, *, over: bool) -> Point:
     headline, detail = _words_of(reason, {e.feature: e for e in reason.evidence}, background)
-    shown = clean(headline)
+    shown = clean(headline, HEADLINE_LENGTH)
     if over:  # the detail said how things were: "No invoice was paid since" is wrong once one is paid
         return Point(headline=words.reason_over(shown), detail=None, over=True)
     return Point(headline=shown, detail=detail, over=False)
@@ -200,6 +201,10 @@ def _words_of(reason: Reason, by: Mapping[str, Evidence], background: Background
         return words.usage_change(change.value), detail
     if failed := by.get("payment_failed_days"):
         return words.payment_failed(failed.value), words.PAYMENT_DETAIL
+    if (overdue := by.get("milestones_overdue")) and overdue.unmet:
+        first, *others = [clean(words.overdue(unmet), HEADLINE_LENGTH) for unmet in overdue.unmet]
+        told = [*others, words.asked(overdue.unmet[0])]
+        return first, clean("; ".join(text for text in told if text), 500) or None
     for name, detail in words.SURVEY_DETAIL.items():
         if score := by.get(name):
             return words.survey_score(name, score.value), detail

@@ -114,6 +114,7 @@ _SINCE: Final = {
 }
 _RECENT: Final = Window(name="usage_7", back=7, until=1)
 _NORMAL: Final = Window(name="usage_normal_28", back=35, until=8)
+_MILESTONES: Final = tuple(_ever(of) for of in (EVENTS, Kind.MILESTONE, Kind.ACCOUNT))
 _SEATS: Final = _ever(Kind.ACCOUNT, name="seats")
 WINDOWS: Final[Mapping[str, tuple[Window, ...]]] = {
     "tenure_days": (_ever(EVENTS, name="tenure_days"),),
@@ -153,6 +154,7 @@ WINDOWS: Final[Mapping[str, tuple[Window, ...]]] = {
     **{name: (Window(name=name, of=name, back=90),) for name in ("nps", "csat", "ces")},
     "sentiment": (_ever(Kind.SENTIMENT),),
     "override": (_ever(Kind.OVERRIDE),),
+    **dict.fromkeys(("milestones_overdue", "milestones_met", "milestone_overdue_days"), _MILESTONES),
     "silence": (_ever(EVENTS, name="silence"),),
 }
 """The windows of every feature that needs no name of an event, by its own."""

@@ -7,6 +7,7 @@ from services.alerts.core.explain import Cause
 from services.alerts.core.routing import Note
 from shared.contracts.alerts import AlertState, Verdict
 from shared.contracts.health import Band
+from shared.contracts.journey import Progress, Unmet
 from shared.contracts.notices import NoticeKind
 from shared.contracts.risk import Severity
 
@@ -62,6 +63,7 @@ MEASURE: Final[Mapping[str, str]] = {
     "renewal_days": "Days to the renewal",
     "payment_ok": "Payments",
     "contract_ok": "Contract",
+    "milestones_met": "Milestones met",
     "tenure_days": "Days as a customer",
     "sentiment": "Relationship, as last judged",
     "nps": "NPS",
@@ -71,7 +73,7 @@ MEASURE: Final[Mapping[str, str]] = {
 
 CHANGES: Final = frozenset({"usage_change", "active_days_change", "hand_use_change"})
 """Measures that say by how much something changed: shown with their sign."""
-IN_PERCENT: Final = CHANGES | {"seats_used", "features_used", "top_3_users_share"}
+IN_PERCENT: Final = CHANGES | {"seats_used", "features_used", "top_3_users_share", "milestones_met"}
 """Measures in thousandths."""
 YES_NO: Final[Mapping[str, Mapping[int, str]]] = {
     "payment_ok": {0: "failed", 1: "in order"},
@@ -236,6 +238,28 @@ def survey_score(name: str, value: int) -> str:
 
 
 SURVEY_DETAIL: Final[Mapping[str, str]] = {"nps": "A detractor: 0 to 6 of 10", "csat": "Of 5"}
+
+
+def overdue(unmet: Unmet) -> str:
+    """Return for how long a milestone is overdue, and what it lacks."""
+    needs = [_progress(need) for need in unmet.all_of]
+    if unmet.any_of:
+        any_of = ", or ".join(map(_progress, unmet.any_of))
+        needs.append(f"one of {any_of}" if len(unmet.any_of) > 1 else any_of)
+    lacks = "; ".join(needs) or "somebody's word that it is reached"
+    return f"{unmet.stage.capitalize()}: '{unmet.milestone}' is {_days(unmet.days)} overdue: needs {lacks}"
+
+
+def asked(unmet: Unmet) -> str | None:
+    """Return whom to ask about the stage of a milestone, and where."""
+    known = " in ".join(part for part in (unmet.contact, unmet.channel) if part)
+    return f"Ask {known}" if known else None
+
+
+def _progress(need: Progress) -> str:
+    if need.users == 1:
+        return f"`{need.event}`"
+    return f"`{need.event}` by {need.users} users, {need.so_far} so far"
 
 
 def evidence(feature: str, value: int, normal: int | None) -> str:

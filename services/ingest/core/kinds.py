@@ -42,10 +42,11 @@ class Goal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Milestone(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`data` of kind milestone: a step of the journey that was reached."""
+    """`data` of kind milestone: a step of the journey that was reached, perhaps by somebody's word."""
 
     name: str | None = None
     user: str | None = None
+    by: str | None = None
 
 
 Data = msgspec.Struct | Reason
@@ -202,7 +203,7 @@ def _goal(fields: Reader, _user: str | None) -> Data:
 
 
 def _milestone(fields: Reader, user: str | None) -> Data:
-    return Milestone(name=fields.text(Field.NAME), user=user)
+    return Milestone(name=fields.text(Field.NAME), user=user, by=fields.text(Field.BY))
 
 
 BY_NAME: Final[Mapping[str, tuple[Kind, Make]]] = {

@@ -17,6 +17,8 @@ from shared.contracts.partition import roll_ms
 Links = list[tuple[Ints, Ints]]
 """Rows that belong to accounts, link by link of their chains: the account's place among those asked for, the row."""
 
+NEVER: Final = np.iinfo(np.int64).max
+"""When something happened that did not."""
 USER_DAYS: Final = 32
 LONG_CHAIN: Final = 64
 """Links after which the rest of an account's rows is looked for in another way."""
@@ -37,6 +39,8 @@ ACCOUNTS: Final[Layout] = {
     "first_use": (np.int32, None, -1),
     "segment": (np.int32, None, -1),  # its number in `segments`
     "stage": (np.int32, None, -1),  # in `stages`, if somebody told it
+    "stage_day": (np.int32, None, NO_DAY),  # the first on which that stage was told
+    "fact_day": (np.int32, None, NO_DAY),  # the first of which facts are known
     "trial": (np.bool_, None, 0),
     "seats": (np.int64, None, NONE),
     "payment_failed_at": (np.int64, None, NONE),
@@ -62,6 +66,7 @@ ACCOUNTS: Final[Layout] = {
     "published_day": (np.int32, None, NO_DAY),
     "job": (np.int32, None, -1),  # number of the import it belongs to while that runs
     "first_source": (np.int32, None, -1),
+    "first_mark": (np.int32, None, -1),
 }
 SIGNALS: Final[Layout] = {
     "account": (np.int32, None, 0),
@@ -88,6 +93,13 @@ SOURCES: Final[Layout] = {
     "source": (np.int32, None, 0),
     "next": (np.int32, None, -1),
     "last": (np.int64, None, NONE),  # latest presence that came through the source, ms
+}
+MARKS: Final[Layout] = {
+    "account": (np.int32, None, 0),
+    "event": (np.int32, None, 0),
+    "next": (np.int32, None, -1),
+    "user": (np.uint64, None, 0),  # hash of who did it, 0 for whoever it was
+    "first": (np.int64, None, NEVER),  # ms
 }
 
 FED: Final = 28 * DAY
@@ -123,9 +135,12 @@ class Activity:
         self.users = Columns(USERS)
         self.uses = Columns(USES)
         self.sources = Columns(SOURCES)
+        self.marks = Columns(MARKS)
         self.names = Names()
         self.source_names: list[str] = []
         """Sources by number."""
+        self.mark_names = Words()
+        """What milestones need, by the number in `event` of marks."""
         self.signal_names: list[str] = []
         """Key features and classes of events by signal − FIRST_NAMED."""
         self.segments = Words()
@@ -135,6 +150,7 @@ class Activity:
         self.user_rows = RowIndex(self.users, _hashes_in)
         self.use_rows = RowIndex(self.uses, _uses_in)
         self.source_rows = RowIndex(self.sources, partial(_pairs_in, name="source"))
+        self.mark_rows = RowIndex(self.marks, _marks_in)
 
     def find(self, hashes: Hashes, *, accounts: Sequence[str]) -> tuple[Ints, Hashes]:
         """Return the row of each account (−1 where it is unknown) and the hash it is, or would be, kept under.
@@ -204,9 +220,31 @@ class Activity:
         self._use(users[is_key], signals=events.signal[used[is_key]], days=days[used[is_key]])
         self.accounts["touched"][events.account] = True
 
+    def mark(self, accounts: Ints, *, events: Ints, users: Hashes, at: Ints) -> None:
+        """Note what was done that milestones need, by whom (0: whoever it was); their order makes no difference."""
+        users = np.where(users == 0, np.uint64(0), users_of(accounts, users=users))
+
+        def begin(rows: Ints, which: Ints) -> None:
+            self._begin_marks(rows, accounts=accounts[which], events=events[which], users=users[which])
+
+        keys = marks_of(accounts, events=events, users=users)
+        rows = _rows_of(keys, self.marks, index=self.mark_rows, begin=begin)
+        np.minimum.at(self.marks["first"], rows, at)
+
+    def add_marks(self, rows: Ints, *, accounts: Ints, events: Ints, users: Hashes) -> None:
+        """Say of new rows whose marks they are, and of what; all are different."""
+        self._begin_marks(rows, accounts=accounts, events=events, users=users)
+        self.mark_rows.put(marks_of(accounts, events=events, users=users), rows)
+
+    def _begin_marks(self, rows: Ints, *, accounts: Ints, events: Ints, users: Hashes) -> None:
+        self.marks["event"][rows], self.marks["user"][rows] = events, users
+        self.link(self.marks, head="first_mark", rows=rows, accounts=accounts)
+
     def forget_user(self, account: int, *, user: np.uint64) -> None:
         """Let go of a user of an account (its row): nobody was active by that name."""
         pair = users_of(np.array([account]), users=np.array([user], np.uint64))
+        for _, marks in self.chain(self.marks, head="first_mark", accounts=np.array([account])):
+            self.marks["first"][marks[self.marks["user"][marks] == pair[0]]] = NEVER
         row = int(self.user_rows.find(pair)[0])
         if row < 0:
             return
@@ -221,6 +259,7 @@ class Activity:
             (self.users, "first_user", ("last_day", "days")),
             (self.uses, "first_use", ("last_day",)),
             (self.sources, "first_source", ("last",)),
+            (self.marks, "first_mark", ("first",)),
         ):
             for _, rows in self.chain(columns, head=head, accounts=np.array([account])):
                 for name in names:
@@ -405,6 +444,19 @@ def _hashes_in(columns: Columns, rows: Ints) -> Hashes:
 
 def _pairs_in(columns: Columns, rows: Ints, *, name: str) -> Hashes:
     return pairs_of(columns["account"][rows], signals=columns[name][rows])
+
+
+def marks_of(
+    accounts: npt.NDArray[np.signedinteger[Any]], *, events: npt.NDArray[np.signedinteger[Any]], users: Hashes
+) -> Hashes:
+    """Return one hash for each (account row, event, user of `users_of` or 0), never 0."""
+    mixed = _mixed(pairs_of(accounts, signals=events) ^ users)
+    mixed[mixed == 0] = 1
+    return mixed
+
+
+def _marks_in(columns: Columns, rows: Ints) -> Hashes:
+    return marks_of(columns["account"][rows], events=columns["event"][rows], users=columns["user"][rows])
 
 
 def _uses_in(columns: Columns, rows: Ints) -> Hashes:

@@ -12,6 +12,7 @@ from services.scorer.core.decode import Code, Decoded
 from services.scorer.core.erasure import Erasures, erase
 from services.scorer.core.facts import Facts, Told
 from services.scorer.core.imports import NO_JOB
+from services.scorer.core.marks import mark
 from services.scorer.core.signals import CLASSES, LOGIN, OUTCOME, TICKET, USAGE
 from services.scorer.core.table import Hashes, Ints
 from shared.contracts.events import Membership
@@ -68,10 +69,6 @@ def _erase(state: State, decoded: Decoded, *, row: int, account: int) -> None:
 
 
 def _apply(state: State, decoded: Decoded, *, rows: Ints, accounts: Ints, users: Hashes) -> None:
-    old = _too_old(state, decoded, rows=rows)
-    if old.any():
-        _apply_old(state, decoded, rows=rows[old], accounts=accounts[old])
-        rows, accounts, users = rows[~old], accounts[~old], users[~old]
     code = decoded.code[rows]
     source, signal = _sources(state, decoded, rows=rows), _signals(state, decoded, rows=rows)
     by_hand = np.ones(len(rows), bool)
@@ -81,6 +78,13 @@ def _apply(state: State, decoded: Decoded, *, rows: Ints, accounts: Ints, users:
         signal[is_automation] = state.activity.signal(CLASSES["automation"])
     if CLASSES["automation"] in state.activity.signal_names:
         by_hand = signal != state.activity.signal(CLASSES["automation"])
+    users = np.where(by_hand, users, np.uint64(0))
+    mark(state.activity, decoded, rows=rows, accounts=accounts, users=users, bundle=state.bundle)
+    old = _too_old(state, decoded, rows=rows)
+    if old.any():
+        _apply_old(state, decoded, rows=rows[old], accounts=accounts[old])
+        rows, accounts, users, code = rows[~old], accounts[~old], users[~old], code[~old]
+        source, signal = source[~old], signal[~old]
     state.activity.fold(
         Applied(
             account=accounts,
@@ -88,7 +92,7 @@ def _apply(state: State, decoded: Decoded, *, rows: Ints, accounts: Ints, users:
             code=code,
             signal=signal,
             source=source,
-            user=np.where(by_hand, users, 0),
+            user=users,
         )
     )
     is_fact = np.flatnonzero((code == Code.FACT) | (code == Code.KEPT))

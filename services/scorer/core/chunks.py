@@ -66,6 +66,9 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     facts: dict[int, dict[str, tuple[Any, int, str, str]]]
     sources: dict[str, bytes] = {}
     source_names: list[str] = []
+    marks: dict[str, bytes] = {}
+    mark_names: list[str] = []
+    """What milestones need, by the number in `event` of marks."""
     jobs: list[str] = []
     erased: dict[int, Entry] = {}
     erased_users: dict[int, dict[int, int]] = {}

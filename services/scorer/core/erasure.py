@@ -15,7 +15,8 @@ from services.scorer.core.facts import Facts
 from services.scorer.core.table import Hashes, Ints
 
 NEVER: Final = -1
-_KEPT: Final = frozenset({"roll", "hash", "upto", "first_signal", "first_user", "first_use", "first_source"})
+_HEADS: Final = frozenset({"first_signal", "first_user", "first_use", "first_source", "first_mark"})
+_KEPT: Final = _HEADS | {"roll", "hash", "upto"}
 _NOT_DUE: Final = np.iinfo(np.int64).max
 
 Flags = npt.NDArray[np.bool_]

@@ -1,7 +1,7 @@
 """Keep what is known of an account beside its activity: each field the value of the latest event that told it."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any, Final, NamedTuple
 
@@ -47,6 +47,8 @@ class Listed(NamedTuple):
 
 SUBSCRIPTIONS: Final = ("", *(status.value for status in SubscriptionStatus))
 """Subscription statuses by the code in the column `subscription`; 0 is none."""
+SINCE: Final = "since:"
+"""Names the field that keeps when facts began to be known; followed by a stage, when that was first told."""
 GOOD_FOR_DAYS: Final = 90
 """How long a sentiment or an override without an end is good."""
 _EPOCH: Final = date(1970, 1, 1)
@@ -72,6 +74,10 @@ class Facts:
         for event in events:
             fields = self.fields.setdefault(event.account, {})
             stamp = (event.at, event.id, event.source)
+            for name in _begun(event.data):
+                if name not in fields or stamp < fields[name][1:]:
+                    fields[name] = (None, *stamp)
+                    changed.add(event.account)
             for name, value in _fields_of(event.data, at=event.at):
                 held = fields.get(name)
                 if held is None or held[1:] < stamp:
@@ -88,6 +94,10 @@ class Facts:
         self.listed[account] = Listed(**{name: known.get(name) for name in Listed._fields})
         columns["segment"][account] = activity.segments.number(known.get("segment"))
         columns["stage"][account] = activity.stages.number(known.get("stage"))
+        roll = int(columns["roll"][account])
+        stage_at, fact_at = _begins(fields, stage=known.get("stage"))
+        columns["stage_day"][account] = NO_DAY if stage_at is None else (stage_at - roll) // DAY
+        columns["fact_day"][account] = (fact_at - roll) // DAY
         columns["trial"][account] = known.get("trial", False)
         columns["seats"][account] = known.get("seats", NONE)
         columns["deleted"][account] = known.get("deleted", False)
@@ -95,7 +105,6 @@ class Facts:
         for name in ("payment_failed_at", "invoice_paid_at"):
             columns[name][account] = fields[name][1] if name in fields else NONE
         columns["renewal_day"][account] = _day_of(known.get("renewal_date"))
-        roll = int(columns["roll"][account])
         for name in ("sentiment", "override"):
             (points, until, *_), at, *_ = fields.get(name, ((None, None), 0))
             columns[name][account] = -1 if points is None else points
@@ -126,6 +135,24 @@ def _fields_of(data: msgspec.Struct, *, at: int) -> Iterable[tuple[str, Any]]:
         case Override():
             told = [("override", [data.health, data.until, data.by, data.reason])]
     return told
+
+
+def _begun(data: msgspec.Struct) -> Iterable[str]:
+    """Yield the fields that keep when something began: the first event that told of it counts, not the latest."""
+    yield SINCE
+    if isinstance(data, AccountFacts) and data.stage:
+        yield SINCE + data.stage
+
+
+def _begins(fields: Mapping[str, Field], *, stage: str | None) -> tuple[int | None, int]:
+    """Return when the stage told, if any, was told first, and since when facts are known.
+
+    Older versions kept neither: what is kept of the fields stands for it.
+    """
+    first = min(at for _, at, *_ in fields.values())
+    if not stage:
+        return None, first
+    return (fields[SINCE + stage] if SINCE + stage in fields else fields["stage"])[1], first
 
 
 def _day_of(text: str | None) -> int:

@@ -269,6 +269,23 @@ _TABLE: Final = (
     ),
     _fact("sentiment", "last judgement of the relationship", "0–100", "none, or past its end", formulas.sentiment),
     _fact("override", "health set by hand", "0–100", "none, or past its end", formulas.override),
+    *(
+        _fact(
+            name, meaning, unit, "the journey has no milestones at its stage", of, window="since its stage or it began"
+        )
+        for name, meaning, unit, of in (
+            ("milestones_overdue", "overdue milestones of its stage", "milestones", formulas.milestones_overdue),
+            ("milestones_met", "milestones of its stage that are met, of all", "‰", formulas.milestones_met),
+        )
+    ),
+    _fact(
+        "milestone_overdue_days",
+        "days for which a milestone is overdue, of several the longest",
+        "days",
+        "none is overdue",
+        formulas.milestone_overdue_days,
+        window="since its stage or it began",
+    ),
     _fact("silence", "1 from the silence deadline on, else 0", "0/1", "no deadline", formulas.silence),
 )
 FEATURES: Final[Mapping[str, Feature]] = {feature.name: feature for feature in _TABLE}

@@ -212,5 +212,21 @@ def override(view: View) -> Ints:
     return np.where(view.overridden, view.column("override").astype(np.int64), MISSING)
 
 
+def milestones_overdue(view: View) -> Ints:
+    position = view.position
+    return np.where(position.own.any(axis=1), np.count_nonzero(position.overdue, axis=1), MISSING)
+
+
+def milestones_met(view: View) -> Ints:
+    position = view.position
+    return share(np.count_nonzero(position.met, axis=1), whole=np.count_nonzero(position.own, axis=1))
+
+
+def milestone_overdue_days(view: View) -> Ints:
+    position = view.position
+    late = np.where(position.overdue, view.day[:, None] - position.due, 0).max(axis=1, initial=0)
+    return np.where(late > 0, late, MISSING)
+
+
 def silence(view: View) -> Ints:
     return np.where(view.deadline == MISSING, MISSING, view.at >= view.deadline)

@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from services.scorer.core.activity import Activity
+from services.scorer.core.activity import NEVER, Activity
 from services.scorer.core.chunks import SCHEMA_WRITTEN, Chunk, Ids, Marker, records_of, seal
 from services.scorer.core.days import NO_DAY
 from services.scorer.core.partition import Partition
@@ -14,7 +14,8 @@ from services.scorer.core.table import NONE, Columns, Ints
 
 ACCOUNTS_A_CHUNK: Final = 512
 IDS_A_CHUNK: Final = 32_768
-_DERIVED: Final = frozenset({"first_signal", "first_user", "first_use", "first_source", "next", "segment", "stage"})
+_CHAINS: Final = frozenset({"first_signal", "first_user", "first_use", "first_source", "first_mark", "next"})
+_DERIVED: Final = _CHAINS | {"segment", "stage", "stage_day", "fact_day"}
 
 
 class Cycle:
@@ -98,10 +99,12 @@ def packed(state: Partition, rows: Ints) -> Chunk:
     users = _linked(activity, activity.users, head="first_user", rows=rows)
     uses = _linked(activity, activity.uses, head="first_use", rows=rows)
     sources = _linked(activity, activity.sources, head="first_source", rows=rows)
+    marks = _linked(activity, activity.marks, head="first_mark", rows=rows)
     signals = signals[activity.signals["front"][signals] != NO_DAY]
     users = users[activity.users["last_day"][users] != NO_DAY]
     uses = uses[activity.uses["last_day"][uses] != NO_DAY]
     sources = sources[activity.sources["last"][sources] != NONE]
+    marks = marks[activity.marks["first"][marks] != NEVER]
     erased, erased_users = state.erasures.entries(rows.tolist())
     return Chunk(
         schema=SCHEMA_WRITTEN,
@@ -119,6 +122,8 @@ def packed(state: Partition, rows: Ints) -> Chunk:
         facts={row: state.facts.fields[row] for row in rows.tolist() if row in state.facts.fields},
         sources=_columns(activity.sources, sources),
         source_names=list(activity.source_names),
+        marks=_columns(activity.marks, marks),
+        mark_names=activity.mark_names.texts,
         jobs=list(state.imports.names),
         erased=erased,
         erased_users=erased_users,

@@ -106,6 +106,7 @@ def health_rows(evaluation: Evaluation) -> list[HealthRow]:
                 facts.overrides[row] if card == overridden and health != _NULL else _NULL
                 for row, card, health in zip(rows, chosen, healths, strict=True)
             ),
+            _journeys(evaluation),
             strict=True,
         )
     )
@@ -173,7 +174,8 @@ def _template(evaluation: Evaluation, *, measures: Sequence[tuple[CompiledMeasur
         f'{{"account":%s,"at":%d,"partition":{evaluation.partition},"offset":%d,"generation":{evaluation.generation},'
         f'"bundle":"{bundle.version}","health":%s,"band":%s,"evidence_days":%d,"evidence_needed":{evidence.days},'
         f'"active_days":%d,"active_days_needed":{evidence.active_days},"last_activity":%s,"silence_deadline":%s,'
-        f'"contributions":[{contributions}],"episodes":%s,"attributes":%s,"scorecard":%s,"stage":%s,"override":%s}}'
+        f'"contributions":[{contributions}],"episodes":%s,"attributes":%s,"scorecard":%s,"stage":%s,"override":%s,'
+        '"journey":%s}'
     )
 
 
@@ -182,6 +184,14 @@ def _contribution(bundle: CompiledBundle, measure: CompiledMeasure, *, missing: 
     dimension, name = (_text(text).replace("%", "%%") for text in names)
     unknown = _MISSING if missing else ""
     return f'{{"dimension":{dimension},"measure":{name},"points":%d,"possible":%d,"value":%d{unknown}}}'
+
+
+def _journeys(evaluation: Evaluation) -> list[str]:
+    """Return where every account stands in its journey as JSON."""
+    texts, position = [_NULL] * len(evaluation.features.rows), evaluation.features.position
+    for where in np.flatnonzero(position.stage >= 0).tolist():
+        texts[where] = msgspec.json.encode(position.journey(where)).decode()
+    return texts
 
 
 def _episodes(evaluation: Evaluation) -> list[str]:

@@ -122,15 +122,13 @@ def _move(old: Partition, rows: Ints, *, new: Partition) -> None:
     chunk = pack.packed(old, rows)
     first = new.accounts
     numbers = {row: first + place for place, row in enumerate(rows.tolist())}
-    users = np.frombuffer(chunk.users["hash"], np.uint64)
-    was = np.frombuffer(chunk.users["account"], np.int32).astype(np.int64)
-    now = first + np.searchsorted(rows, was)
     moved = msgspec.structs.replace(
         chunk,
         upto=new.position - 1,
         first=first,
         signals=_renumbered(chunk.signals, rows, first=first),
-        users=_renumbered(chunk.users, rows, first=first) | {"hash": rekeyed(users, was=was, now=now).tobytes()},
+        users=_renumbered(chunk.users, rows, first=first) | _rekeyed(chunk.users, "hash", rows, first=first),
+        marks=_renumbered(chunk.marks, rows, first=first) | _rekeyed(chunk.marks, "user", rows, first=first),
         sources=_renumbered(chunk.sources, rows, first=first),
         facts={numbers[row]: fields for row, fields in chunk.facts.items()},
         erased={numbers[row]: (*entry[:-1], new.position - 1) for row, entry in chunk.erased.items()},
@@ -142,3 +140,10 @@ def _move(old: Partition, rows: Ints, *, new: Partition) -> None:
 def _renumbered(columns: dict[str, bytes], rows: Ints, *, first: int) -> dict[str, bytes]:
     accounts = np.frombuffer(columns["account"], np.int32)
     return columns | {"account": (first + np.searchsorted(rows, accounts)).astype(np.int32).tobytes()}
+
+
+def _rekeyed(columns: dict[str, bytes], name: str, rows: Ints, *, first: int) -> dict[str, bytes]:
+    """Return the column of users' hashes as it is for the new rows; 0 is nobody's in both."""
+    hashes, was = np.frombuffer(columns[name], np.uint64), np.frombuffer(columns["account"], np.int32).astype(np.int64)
+    now = rekeyed(hashes, was=was, now=first + np.searchsorted(rows, was))
+    return {name: np.where(hashes == 0, np.uint64(0), now).tobytes()}

@@ -85,6 +85,8 @@ def unpack(chunk: Chunk, state: Partition) -> None:
         _unpack_uses(chunk, activity, users=users)
     if chunk.sources:
         _unpack_sources(chunk, activity)
+    if chunk.marks:
+        _unpack_marks(chunk, activity)
     _unpack_episodes(chunk, state, rows)
     state.erasures.restore(chunk.erased, chunk.erased_users)
     for row, fields in chunk.facts.items():
@@ -135,6 +137,15 @@ def _unpack_sources(chunk: Chunk, activity: Activity) -> None:
     account, source = sources["account"][rows].astype(np.int64), sources["source"][rows].astype(np.int64)
     activity.link(sources, head="first_source", rows=rows, accounts=account)
     activity.source_rows.put(pairs_of(account, signals=source), rows)
+
+
+def _unpack_marks(chunk: Chunk, activity: Activity) -> None:
+    marks = activity.marks
+    rows = marks.add(len(chunk.marks["account"]) // marks["account"].itemsize)
+    _fill(marks, chunk.marks, rows)
+    numbers = np.array([activity.mark_names.number(name) for name in chunk.mark_names], np.int64)
+    account, user = marks["account"][rows].astype(np.int64), marks["user"][rows]
+    activity.add_marks(rows, accounts=account, events=numbers[marks["event"][rows]], users=user)
 
 
 def _unpack_episodes(chunk: Chunk, state: Partition, rows: Ints) -> None:

@@ -176,5 +176,10 @@ def _held_then(condition: Condition, then: Ints, *, rows: Ints, activity: Activi
         case "nps" | "csat" as name:
             came_later = columns[f"{name}_at"][rows] > then
             return came_later | _meets(condition, survey_on(day, name=name, rows=rows, activity=activity))
+        case "milestones_overdue" | "milestone_overdue_days" as name:
+            features = Features(then, rows=rows, activity=activity, bundle=bundle)
+            begun = features.position.since
+            untold: Flags = (begun == MISSING) | (begun > day)
+            return untold | _meets(condition, features.values[name])
         case _:
             return np.ones(len(rows), bool)

@@ -142,6 +142,8 @@ def _evidence(evaluation: Evaluation, where: int, feature: str) -> list[Evidence
         if last is None or deadline is None:
             return []
         return [Evidence(feature="silence", value=int(evaluation.at[where]) - last, normal=deadline - last)]
+    if feature == "milestones_overdue" and value:
+        return [Evidence(feature=feature, value=value, unmet=features.position.unmet(where))]
     shown = [] if value is None else [Evidence(feature=feature, value=value)]
     usage = _at(features.values["usage_7"], where)
     if feature == "usage_change" and usage is not None:

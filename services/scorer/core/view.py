@@ -10,6 +10,7 @@ from services.scorer.core.bundle import CompiledBundle
 from services.scorer.core.days import DAY, NO_DAY, back_from, day_of
 from services.scorer.core.facts import SUBSCRIPTIONS
 from services.scorer.core.medians import Medians
+from services.scorer.core.position import Position, position_of
 from services.scorer.core.signals import FIRST_NAMED, GROUPS, codes_of
 from services.scorer.core.silence import deadlines_of
 from services.scorer.core.table import NONE, Column, Hashes, Ints
@@ -85,6 +86,13 @@ class View:
         derived = np.where(is_new, onboarding, np.where(is_due, renewal, adoption))
         told = self.column("stage").astype(np.int64)
         return np.where(told >= 0, told, np.where(self.column("trial"), trial, derived))
+
+    @cached_property
+    def position(self) -> Position:
+        """Return where accounts stand in their journey."""
+        return position_of(
+            self.at, day=self.day, rows=self.rows, stage=self.stage, activity=self.activity, bundle=self.bundle
+        )
 
     @cached_property
     def scorecard(self) -> Ints:

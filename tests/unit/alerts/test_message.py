@@ -18,6 +18,7 @@ from services.alerts.core.message import Background, Message, clean, message_of
 from services.alerts.core.routing import Note
 from shared.contracts.alerts import Alert
 from shared.contracts.health import Attributes, Contribution
+from shared.contracts.journey import Progress, Unmet
 from shared.contracts.playbook import Playbook
 from shared.contracts.risk import Change, Evidence, Severity
 from tests.support.risk import DAY_MS, T0, background, transition
@@ -43,6 +44,27 @@ def said(**changed: Any) -> Message:
     return message_of(alert(**changed), background())
 
 
+NEEDED = Progress(event="Report Shared", users=3, so_far=1)
+SHARED = Unmet(
+    stage="onboarding",
+    milestone="first report shared",
+    days=6,
+    all_of=[NEEDED],
+    any_of=[],
+    contact="dana@example.com",
+    channel="#onboarding",
+)
+AGREED = Unmet(stage="onboarding", milestone="kick-off held", days=1, all_of=[], any_of=[])
+ASK = "Ask dana@example.com in #onboarding"
+CHOSEN = Unmet(
+    stage="adoption",
+    milestone="in use",
+    days=2,
+    all_of=[Progress(event="A", users=1, so_far=0)],
+    any_of=[Progress(event="B", users=1, so_far=0), Progress(event="C", users=2, so_far=0)],
+)
+
+
 @pytest.mark.parametrize(
     ("rule", "evidence", "words"),
     [
@@ -63,6 +85,19 @@ def said(**changed: Any) -> Message:
             "failed_payment",
             [Evidence(feature="payment_failed_days", value=1)],
             ("A payment failed 1 day ago", "No invoice was paid since"),
+        ),
+        (
+            "milestone_overdue",
+            [Evidence(feature="milestones_overdue", value=2, unmet=[SHARED, AGREED])],
+            (
+                "Onboarding: 'first report shared' is 6 days overdue: needs `Report Shared` by 3 users, 1 so far",
+                "Onboarding: 'kick-off held' is 1 day overdue: needs somebody's word that it is reached; " + ASK,
+            ),
+        ),
+        (
+            "milestone_overdue",
+            [Evidence(feature="milestones_overdue", value=1, unmet=[CHOSEN])],
+            ("Adoption: 'in use' is 2 days overdue: needs `A`; one of `B`, or `C` by 2 users, 0 so far", None),
         ),
         ("detractor", [Evidence(feature="nps", value=3)], ("NPS score 3", "A detractor: 0 to 6 of 10")),
         ("new_rule", [Evidence(feature="seats_used", value=9, normal=40)], ("New rule", "Seats used: 9, normally 40")),

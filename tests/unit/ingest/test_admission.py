@@ -79,7 +79,11 @@ def track(name: str, /, **properties: Any) -> dict[str, Any]:
             Kind.GOAL,
             {"name": "faster close", "target": 10_000, "due": "2027-03-31"},
         ),
-        (track("Milestone Reached", name="first report"), Kind.MILESTONE, {"name": "first report", "user": ANA}),
+        (
+            track("Milestone Reached", name="first report", by="eve"),
+            Kind.MILESTONE,
+            {"name": "first report", "user": ANA, "by": "eve"},
+        ),
         (track("Ticket Opened"), Kind.TICKET, {"user": ANA, "name": "opened"}),
         (track("Ticket Closed"), Kind.TICKET, {"user": ANA, "name": "closed"}),
         (track("Account Deleted"), Kind.ACCOUNT, {"deleted": True}),
