@@ -11,6 +11,7 @@ from typing import Any
 
 from lab.oracle_erasure import expiries
 from lab.oracle_features import DAY, HOUR, History, Names, deadline_after, features_of, last_day
+from lab.oracle_goal import goal_at
 from lab.oracle_health import (
     Episode,
     View,
@@ -243,13 +244,20 @@ def _learn(history: History, event: Event) -> None:
         history.learn("subscription", data["status"], stamp=stamp)
     elif event.kind == Kind.SURVEY:
         history.learn(data["kind"], data["score"], stamp=stamp)
-    elif event.kind == Kind.SENTIMENT:
-        history.learn("sentiment", (data["score"], data.get("until")), stamp=stamp)
-    elif event.kind == Kind.OVERRIDE:
-        told = (data.get("health"), data.get("until"), data["by"], data.get("reason"))
-        history.learn("override", told, stamp=stamp)
     elif event.kind == Kind.BILLING:
         history.learn(f"{data['status']}_at", None, stamp=stamp)
+    elif event.kind in {Kind.SENTIMENT, Kind.OVERRIDE, Kind.GOAL}:
+        history.learn(event.kind, _judged(event), stamp=stamp)
+
+
+def _judged(event: Event) -> Any:
+    """Return what somebody judged, or set as a goal, as it is kept."""
+    data = event.data
+    if event.kind == Kind.SENTIMENT:
+        return data["score"], data.get("until")
+    if event.kind == Kind.OVERRIDE:
+        return data.get("health"), data.get("until"), data["by"], data.get("reason")
+    return data
 
 
 def _erase(log: Log, account: Account, event: Event) -> None:
@@ -432,6 +440,7 @@ def _judge(log: Log, account: Account, evaluation: Evaluation, *, standing: bool
         stage=stage,
         override=_note(history) if card == "override" and not history.ended else None,
         journey=view.standing(t).journey(),
+        goal=view.goal(t)[1],
     )
     evaluation.healths[history.account] = published
     evaluation.transitions += [
@@ -466,7 +475,8 @@ def _view(history: History, t: int, *, bundle: Bundle, usual: Mapping[str, int],
     features = features_of(history, t, key_features=_key_features(bundle), wanted=_named(bundle))
     features |= compared(features, usual)
     standing = partial(Standing, history, journey=bundle.journey, stages=bundle.scorecard.get("stages") or {})
-    features |= standing(t).features()
+    goal = partial(goal_at, history, key_features=_key_features(bundle))
+    features |= standing(t).features() | goal(t)[0]
     needed, alpha = bundle.scorecard["evidence"], bundle.rules["silence"]["alpha_permille"]
     enough = (
         features.get("tenure_days", 0) >= needed["days"]
@@ -485,6 +495,7 @@ def _view(history: History, t: int, *, bundle: Bundle, usual: Mapping[str, int],
         enough=enough,
         alpha_permille=alpha,
         standing=standing,
+        goal=goal,
         held=held,
     )
 

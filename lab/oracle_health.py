@@ -6,10 +6,13 @@ from itertools import pairwise
 from typing import Any
 
 from lab.oracle_features import HOUR, History, change_of_usage, deadline_after, survey_score
+from lab.oracle_goal import is_untold
 from lab.oracle_journey import Standing, lifecycle
 from shared.contracts.health import Band, Contribution
+from shared.contracts.journey import Goal
 from shared.contracts.risk import Change, Evidence, Severity, episode_id
 
+OF_JOURNEY = {"milestones_overdue", "milestone_overdue_days", "goal_pace", "goal_behind_days"}
 BETTER = (Band.CRITICAL, Band.AT_RISK, Band.WATCH, Band.HEALTHY)
 
 Condition = dict[str, Any]
@@ -48,6 +51,8 @@ class View:
     alpha_permille: int
     standing: Callable[[int], Standing]
     """Where the account stood in its journey at a moment, by what is known now."""
+    goal: Callable[[int], tuple[dict[str, int], Goal | None]]
+    """Its goal and the features of that at a moment, by what is known now."""
     held: bool = False
     """Whether a guarded source feeds the account."""
 
@@ -222,11 +227,15 @@ def _was_true(view: View, condition: Condition, *, opened_at: int) -> bool:
         answered = history.time(feature)
         told = answered is None or answered <= opened_at
         return not told or _is_met(survey_score(history, feature, day=day), condition)
-    if feature in {"milestones_overdue", "milestone_overdue_days"}:
-        stood = view.standing(opened_at)
-        untold = stood.since is None or stood.since > day
-        return untold or _is_met(stood.features().get(feature), condition)
-    return True
+    return feature not in OF_JOURNEY or _was_behind(view, condition, opened_at=opened_at)
+
+
+def _was_behind(view: View, condition: Condition, *, opened_at: int) -> bool:
+    feature, stood = condition["feature"], view.standing(opened_at)
+    if feature in {"goal_pace", "goal_behind_days"}:
+        return is_untold(view.history, opened_at) or _is_met(view.goal(opened_at)[0].get(feature), condition)
+    untold = stood.since is None or stood.since > stood.day
+    return untold or _is_met(stood.features().get(feature), condition)
 
 
 def _was_unpaid(view: View, condition: Condition, *, opened_at: int) -> bool:
@@ -267,6 +276,8 @@ def _told(view: View, rule: Rule) -> list[Evidence]:
             told.append(Evidence(feature=feature, value=view.features[feature], unmet=unmet))
         elif feature in view.features:
             told.append(Evidence(feature=feature, value=view.features[feature]))
+        if feature == "goal_pace" and "goal_behind_days" in view.features:
+            told.append(Evidence(feature="goal_behind_days", value=view.features["goal_behind_days"]))
         if feature == "usage_change" and "usage_7" in view.features:
             normal = view.features["usage_normal_28"] // 4
             told.append(Evidence(feature="usage_7", value=view.features["usage_7"], normal=normal))

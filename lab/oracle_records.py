@@ -12,7 +12,7 @@ from shared.contracts.events import DATA_OF, Kind, parse_time
 TYPE = re.compile(r"churn\.(.{1,100})\.v([0-9]+)", re.DOTALL)
 YEAR_2200 = 7_258_118_400_000
 FACTS = {Kind.ACCOUNT, Kind.BILLING, Kind.SURVEY, Kind.SUBSCRIPTION}
-CHECKED = FACTS | {Kind.USER, Kind.ERASURE, Kind.SENTIMENT, Kind.OVERRIDE}
+CHECKED = FACTS | {Kind.USER, Kind.ERASURE, Kind.SENTIMENT, Kind.OVERRIDE, Kind.GOAL}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

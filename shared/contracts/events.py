@@ -145,6 +145,27 @@ class Override(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     until: str | None = None
 
 
+class GoalKind(StrEnum):
+    """What a goal is worth to the customer."""
+
+    COST_SAVED = "cost_saved"
+    REVENUE_GAINED = "revenue_gained"
+    OTHER = "other"
+
+
+class Goal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`data` of kind goal: what the customer wants to reach, `target` (thousandths) events `metric` through `due`.
+
+    The latest told is the one in force; without target, due (YYYY-MM-DD) or metric nothing is counted for it.
+    """
+
+    name: str | None = None
+    kind: GoalKind | None = None
+    target: Whole | None = None
+    due: str | None = None
+    metric: str | None = None
+
+
 class Erasure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`data` of kind erasure: forget this user (a keyed hash) of the account, or all of the account."""
 
@@ -164,6 +185,7 @@ DATA_OF: Final[dict[Kind, type[msgspec.Struct]]] = {
     Kind.SUBSCRIPTION: Subscription,
     Kind.SENTIMENT: Sentiment,
     Kind.OVERRIDE: Override,
+    Kind.GOAL: Goal,
 }
 """Typed `data` by kind; kinds not listed carry any JSON object and change no health yet."""
 

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 import msgspec
 
-from shared.contracts.journey import Journey
+from shared.contracts.journey import Goal, Journey
 
 
 class Band(StrEnum):
@@ -102,6 +102,8 @@ class AccountHealth(msgspec.Struct, frozen=True, kw_only=True):
     """Set while the health is one that somebody set: then it is its only contribution."""
     journey: Journey | None = None
     """Where it stands in its journey; None where `journey.yaml` has nothing for its stage."""
+    goal: Goal | None = None
+    """How far it is on the way to the goal set last; None without one for which something can be counted."""
 
 
 class Reconstructed(msgspec.Struct, frozen=True, kw_only=True):

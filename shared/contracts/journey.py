@@ -46,6 +46,24 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
     milestones: list[Milestone]
 
 
+class Goal(msgspec.Struct, frozen=True, kw_only=True):
+    """How far an account is on the way to its goal, of which `target` events `metric` (in thousandths) are needed.
+
+    `done` by yesterday since the day `since`, `pace` thousandths of what is needed by then, `finish` the day on which
+    it would be reached at that pace, None while nothing is done.
+    """
+
+    name: str | None
+    kind: str | None
+    metric: str
+    target: int
+    since: int
+    due: int
+    done: int
+    pace: int
+    finish: int | None
+
+
 class Unmet(msgspec.Struct, frozen=True, kw_only=True):
     """An overdue milestone as evidence: for how many days, and what it lacks."""
 

@@ -165,5 +165,5 @@ def test_the_erasures_reach_what_they_are_for() -> None:
 
 def without_erasures(log: Log) -> list[Record]:
     """Return the records with an event that changes nothing in the place of each erasure."""
-    names = (b"churn.erasure.v1", b"churn.goal.v1")
+    names = (b"churn.erasure.v1", b"churn.milestone.v1")
     return [replace(record, value=record.value and record.value.replace(*names)) for record in log.records]

@@ -117,6 +117,7 @@ STARTED: list[dict[str, Any]] = [
     {"name": "synced", "any_of": [{"event": "Sync", "users": 2}, {"event": "Sync"}], "within": {"days": 0}},
 ]
 AGREED: dict[str, Any] = {"name": "agreed", "asserted": True, "within": {"days": 5}}
+METRICS = ("Export", "Outcome Achieved", "Signed In")
 MILESTONES = ("exported", "started", "agreed", "unheard of", "", None)
 
 
@@ -217,6 +218,14 @@ def bundles() -> dict[int, Bundle]:
                 "critical": [{"feature": "users_28", "at_most": 0}, {"feature": "csat", "at_most": 3, "leave": 4}],
                 "severity": "at_risk",
                 "playbook": "few",
+            },
+            {
+                "name": "goal",
+                "based_on": "activity",
+                "all": [{"feature": "goal_pace", "at_most": 500, "leave": 900}],
+                "minimum": [{"feature": "goal_days", "at_least": 3}],
+                "critical": [{"feature": "goal_behind_days", "at_least": 30, "leave": 10}],
+                "severity": "at_risk",
             },
             {
                 "name": "behind",
@@ -356,6 +365,18 @@ def _judged(rng: random.Random, points: str) -> dict[str, object]:
     return data | rng.choice((until, until, {}, {"reason": "new champion"}))
 
 
+def _goal(rng: random.Random) -> dict[str, object]:
+    """Return a goal for something that is counted or not, in a term that is short, long, or odd."""
+    dues = ("2026-04-12", "2026-05-01", "2026-05-31", "2026-06-20", "2027-06-20", "2026-02-30", None)
+    return {
+        "name": rng.choice(("faster", None)),
+        "kind": rng.choice(("cost_saved", "other", None, "cost_saved", "odd")),
+        "target": rng.choice((1000, 20_000, 100_000, 700, 2**53 - 1, 0, None)),
+        "due": rng.choice(dues),
+        "metric": rng.choice((*METRICS, "", "Report", None)),
+    }
+
+
 def _erased(rng: random.Random) -> dict[str, object]:
     return {} if rng.random() < 0.3 else {"user": rng.choice(("u1", "u2", None, "", 5))}
 
@@ -374,6 +395,7 @@ FACTS: Sequence[Callable[[random.Random], tuple[str, dict[str, object]]]] = (
     lambda rng: ("user", {"user": rng.choice(("u1", None)), "removed": rng.choice((True, True, False, None, 1))}),
     lambda rng: ("sentiment", _judged(rng, "score")),
     lambda rng: ("override", _judged(rng, "health")),
+    lambda rng: ("goal", _goal(rng)),
     lambda rng: ("milestone", {"name": rng.choice(MILESTONES), "by": "eve"}),
     lambda rng: ("erasure", _erased(rng)),
 )
@@ -524,6 +546,10 @@ def _life(rng: random.Random, account: str, days: int) -> list[Happening]:
     if rng.random() < 0.5:  # an answer given early and never again: it must stop to count on its 91st day
         at = START + rng.randrange(5 * DAY)
         found.append((at, account, "survey", at, {"kind": rng.choice(("nps", "csat")), "score": rng.choice((2, 5, 8))}))
+    if rng.random() < 0.4:
+        at, due = START + rng.randrange(days * DAY), rng.choice(("2026-04-20", "2026-05-25", "2026-06-28"))
+        goal = {"target": 1000 * rng.choice((5, 20, 90, 400)), "due": due, "metric": rng.choice(METRICS)}
+        found.append((at + rng.choice((0, 0, 3 * DAY)), account, "goal", at, goal))
     for _ in range(rng.choice((0, 0, 2, 6))):
         at = START + rng.randrange(days * DAY)
         kind, facts = FACTS[rng.randrange(1, len(FACTS) - 1)](rng)

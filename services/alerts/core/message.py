@@ -201,12 +201,21 @@ def _words_of(reason: Reason, by: Mapping[str, Evidence], background: Background
         return words.usage_change(change.value), detail
     if failed := by.get("payment_failed_days"):
         return words.payment_failed(failed.value), words.PAYMENT_DETAIL
-    if (overdue := by.get("milestones_overdue")) and overdue.unmet:
-        first, *others = [clean(words.overdue(unmet), HEADLINE_LENGTH) for unmet in overdue.unmet]
-        told = [*others, words.asked(overdue.unmet[0])]
-        return first, clean("; ".join(text for text in told if text), 500) or None
+    if journey := _of_journey(by):
+        return journey
     for name, detail in words.SURVEY_DETAIL.items():
         if score := by.get(name):
             return words.survey_score(name, score.value), detail
     others = [words.evidence(e.feature, e.value, e.normal) for e in reason.evidence]
     return words.label(reason.rule), clean("; ".join(others), 500) or None
+
+
+def _of_journey(by: Mapping[str, Evidence]) -> tuple[str, str | None] | None:
+    if (overdue := by.get("milestones_overdue")) and overdue.unmet:
+        first, *others = [clean(words.overdue(unmet), HEADLINE_LENGTH) for unmet in overdue.unmet]
+        told = [*others, words.asked(overdue.unmet[0])]
+        return first, clean("; ".join(text for text in told if text), 500) or None
+    if pace := by.get("goal_pace"):
+        behind = by.get("goal_behind_days")
+        return words.behind_goal(pace.value), words.goal_behind(behind.value if behind else None)
+    return None

@@ -64,6 +64,7 @@ MEASURE: Final[Mapping[str, str]] = {
     "payment_ok": "Payments",
     "contract_ok": "Contract",
     "milestones_met": "Milestones met",
+    "goal_pace": "Done for its goal, of what is needed by now",
     "tenure_days": "Days as a customer",
     "sentiment": "Relationship, as last judged",
     "nps": "NPS",
@@ -73,7 +74,7 @@ MEASURE: Final[Mapping[str, str]] = {
 
 CHANGES: Final = frozenset({"usage_change", "active_days_change", "hand_use_change"})
 """Measures that say by how much something changed: shown with their sign."""
-IN_PERCENT: Final = CHANGES | {"seats_used", "features_used", "top_3_users_share", "milestones_met"}
+IN_PERCENT: Final = CHANGES | {"seats_used", "features_used", "top_3_users_share", "milestones_met", "goal_pace"}
 """Measures in thousandths."""
 YES_NO: Final[Mapping[str, Mapping[int, str]]] = {
     "payment_ok": {0: "failed", 1: "in order"},
@@ -248,6 +249,17 @@ def overdue(unmet: Unmet) -> str:
         needs.append(f"one of {any_of}" if len(unmet.any_of) > 1 else any_of)
     lacks = "; ".join(needs) or "somebody's word that it is reached"
     return f"{unmet.stage.capitalize()}: '{unmet.milestone}' is {_days(unmet.days)} overdue: needs {lacks}"
+
+
+def behind_goal(pace: int) -> str:
+    return f"Its goal is behind plan: {pace // 10} % of what is needed by now is done"
+
+
+def goal_behind(days: int | None) -> str:
+    """Return how late a goal is reached at its pace so far, None where nothing is done yet."""
+    if days is None:
+        return "Nothing is done yet"
+    return f"At this pace it is reached {_days(days)} late" if days > 0 else "At this pace it is reached in time"
 
 
 def asked(unmet: Unmet) -> str | None:

@@ -52,6 +52,7 @@ class Field(StrEnum):
     SCORE = "score"
     TARGET = "target"
     DUE = "due"
+    METRIC = "metric"
     HEALTH = "health"
     REASON = "reason"
     BY = "by"

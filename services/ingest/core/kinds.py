@@ -14,6 +14,8 @@ from shared.contracts.events import (
     Activity,
     Billing,
     BillingStatus,
+    Goal,
+    GoalKind,
     Kind,
     Membership,
     Override,
@@ -31,14 +33,6 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
     data: msgspec.Struct | Mapping[str, object]
     dropped: tuple[Field, ...] = ()
-
-
-class Goal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`data` of kind goal: what the customer wants to reach, `target` in thousandths, `due` YYYY-MM-DD."""
-
-    name: str | None = None
-    target: int | None = None
-    due: str | None = None
 
 
 class Milestone(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -199,7 +193,17 @@ def _lifted(fields: Reader, _user: str | None) -> Data:
 
 
 def _goal(fields: Reader, _user: str | None) -> Data:
-    return Goal(name=fields.text(Field.NAME), target=fields.thousandths(Field.TARGET), due=fields.date(Field.DUE))
+    word = (fields.text(Field.KIND) or "").lower().replace(" ", "_")
+    kind = GoalKind.__members__.get(word.upper())
+    if word and kind is None:
+        fields.drop(Field.KIND)
+    return Goal(
+        name=fields.text(Field.NAME),
+        kind=kind,
+        target=fields.thousandths(Field.TARGET),
+        due=fields.date(Field.DUE),
+        metric=fields.text(Field.METRIC),
+    )
 
 
 def _milestone(fields: Reader, user: str | None) -> Data:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from services.scorer.core.days import DAY, HORIZON_DAYS, HOUR, NO_DAY, advance, held, latest, slots
 from services.scorer.core.decode import Code
+from services.scorer.core.goals import Goal
 from services.scorer.core.signals import CLASSES, FIRST_NAMED
 from services.scorer.core.table import NONE, Columns, Hashes, Ints, Layout, Names, RowIndex, Words
 from shared.contracts.partition import roll_ms
@@ -143,6 +144,8 @@ class Activity:
         """What milestones need, by the number in `event` of marks."""
         self.signal_names: list[str] = []
         """Key features and classes of events by signal − FIRST_NAMED."""
+        self.goals: dict[int, Goal] = {}
+        """The goal of each account (row) that has one; they are few."""
         self.segments = Words()
         self.stages = Words(STAGES)
         self.account_rows = RowIndex(self.accounts, _hashes_in)

@@ -15,7 +15,7 @@ from services.scorer.core.imports import NO_JOB
 from services.scorer.core.marks import mark
 from services.scorer.core.signals import CLASSES, LOGIN, OUTCOME, TICKET, USAGE
 from services.scorer.core.table import Hashes, Ints
-from shared.contracts.events import Membership
+from shared.contracts.events import Goal, Membership
 
 _SIGNALS: Final = np.array([LOGIN, USAGE, OUTCOME, TICKET])
 
@@ -95,7 +95,7 @@ def _apply(state: State, decoded: Decoded, *, rows: Ints, accounts: Ints, users:
             user=users,
         )
     )
-    is_fact = np.flatnonzero((code == Code.FACT) | (code == Code.KEPT))
+    is_fact = np.flatnonzero((code == Code.FACT) | (code == Code.KEPT) | _sets_goal(decoded, rows=rows))
     facts = [
         Told(int(accounts[where]), int(decoded.at[row]), envelope.id, envelope.source, decoded.facts[row])
         for where, row in zip(is_fact, rows[is_fact].tolist(), strict=True)
@@ -127,6 +127,13 @@ def _signals(state: State, decoded: Decoded, *, rows: Ints) -> Ints:
         if isinstance(told, Membership) and told.removed:
             signal[where] = state.activity.signal(CLASSES["removals"])
     return signal
+
+
+def _sets_goal(decoded: Decoded, *, rows: Ints) -> npt.NDArray[np.bool_]:
+    found = np.zeros(len(rows), bool)
+    for where in np.flatnonzero(decoded.code[rows] == Code.KEPT_AT_ANY_AGE).tolist():
+        found[where] = isinstance(decoded.facts.get(int(rows[where])), Goal)
+    return found
 
 
 def _too_old(state: State, decoded: Decoded, *, rows: Ints) -> npt.NDArray[np.bool_]:

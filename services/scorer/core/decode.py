@@ -39,7 +39,7 @@ class Code(IntEnum):
     FACT = 4
     """account, billing, survey, subscription: applied at any age."""
     KEPT_AT_ANY_AGE = 5
-    """user (only removals count), goal, milestone (change nothing yet)."""
+    """user (only removals count), goal, milestone."""
     KEPT = 6
     """sentiment, override: facts that count within the windows."""
     TICK = 7

@@ -135,5 +135,6 @@ def _clear(row: int, *, activity: Activity, facts: Facts) -> None:
             activity.accounts[name][row] = first
     activity.accounts["due"][row] = _NOT_DUE
     activity.empty_chains(row)
+    activity.goals.pop(row, None)
     for known in (facts.fields, facts.attributes, facts.listed, facts.overrides):
         known.pop(row, None)

@@ -9,10 +9,12 @@ import msgspec
 
 from services.scorer.core.activity import Activity
 from services.scorer.core.days import DAY, NO_DAY
+from services.scorer.core.goals import goal_of
 from services.scorer.core.table import NONE
 from shared.contracts.events import (
     AccountFacts,
     Billing,
+    Goal,
     Override,
     Sentiment,
     Subscription,
@@ -115,6 +117,13 @@ class Facts:
             health, _, by, reason = fields["override"][0]
             note = OverrideNote(health=health, by=by, reason=reason, until=int(columns["override_until"][account]))
             self.overrides[account] = msgspec.json.encode(note).decode()
+        activity.goals.pop(account, None)
+        if "goal" in fields:
+            data, at, *_ = fields["goal"]
+            told = msgspec.convert(data, Goal)
+            goal = goal_of(told, begin=(at - roll) // DAY, end=_day_of(told.due))
+            if goal is not None:
+                activity.goals[account] = goal
         for name in ("nps", "csat", "ces"):
             columns[name][account], columns[f"{name}_at"][account] = fields.get(name, (NONE, NONE))[:2]
 
@@ -134,6 +143,8 @@ def _fields_of(data: msgspec.Struct, *, at: int) -> Iterable[tuple[str, Any]]:
             told = [("sentiment", [data.score, data.until])]
         case Override():
             told = [("override", [data.health, data.until, data.by, data.reason])]
+        case Goal():
+            told = [("goal", msgspec.to_builtins(data))]
     return told
 
 

@@ -16,6 +16,7 @@ from services.scorer.core.view import MISSING, View
 
 WINDOWS: Final = (1, 7, 14, 28, 91)
 USER_WINDOWS: Final = (1, 7, 28)
+_NO_GOAL: Final = "no goal of a term of at most 92 days with a metric that is counted, or set today"
 _NO_PRESENCE: Final = "no presence yet"
 
 
@@ -285,6 +286,20 @@ _TABLE: Final = (
         "none is overdue",
         formulas.milestone_overdue_days,
         window="since its stage or it began",
+    ),
+    *(
+        _fact(name, meaning, unit, missing, of, window="since the goal was set, 91 days at most")
+        for name, meaning, unit, missing, of in (
+            ("goal_days", "whole days since the goal was set, of its term", "days", _NO_GOAL, formulas.goal_days),
+            ("goal_pace", "done for the goal, of what is needed by now", "‰", _NO_GOAL, formulas.goal_pace),
+            (
+                "goal_behind_days",
+                "days by which the goal would be late at its pace so far, negative before its end",
+                "days",
+                f"{_NO_GOAL}, or nothing done",
+                formulas.goal_behind_days,
+            ),
+        )
     ),
     _fact("silence", "1 from the silence deadline on, else 0", "0/1", "no deadline", formulas.silence),
 )

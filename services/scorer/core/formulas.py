@@ -228,5 +228,17 @@ def milestone_overdue_days(view: View) -> Ints:
     return np.where(late > 0, late, MISSING)
 
 
+def goal_days(view: View) -> Ints:
+    return view.progress.days
+
+
+def goal_pace(view: View) -> Ints:
+    return view.progress.pace
+
+
+def goal_behind_days(view: View) -> Ints:
+    return view.progress.behind
+
+
 def silence(view: View) -> Ints:
     return np.where(view.deadline == MISSING, MISSING, view.at >= view.deadline)

@@ -107,6 +107,7 @@ def health_rows(evaluation: Evaluation) -> list[HealthRow]:
                 for row, card, health in zip(rows, chosen, healths, strict=True)
             ),
             _journeys(evaluation),
+            _goals(evaluation),
             strict=True,
         )
     )
@@ -175,7 +176,7 @@ def _template(evaluation: Evaluation, *, measures: Sequence[tuple[CompiledMeasur
         f'"bundle":"{bundle.version}","health":%s,"band":%s,"evidence_days":%d,"evidence_needed":{evidence.days},'
         f'"active_days":%d,"active_days_needed":{evidence.active_days},"last_activity":%s,"silence_deadline":%s,'
         f'"contributions":[{contributions}],"episodes":%s,"attributes":%s,"scorecard":%s,"stage":%s,"override":%s,'
-        '"journey":%s}'
+        '"journey":%s,"goal":%s}'
     )
 
 
@@ -191,6 +192,14 @@ def _journeys(evaluation: Evaluation) -> list[str]:
     texts, position = [_NULL] * len(evaluation.features.rows), evaluation.features.position
     for where in np.flatnonzero(position.stage >= 0).tolist():
         texts[where] = msgspec.json.encode(position.journey(where)).decode()
+    return texts
+
+
+def _goals(evaluation: Evaluation) -> list[str]:
+    """Return how far every account is on the way to its goal as JSON."""
+    texts, progress = [_NULL] * len(evaluation.features.rows), evaluation.features.progress
+    for where in progress.goals:
+        texts[where] = msgspec.json.encode(progress.goal(where)).decode()
     return texts
 
 

@@ -176,10 +176,23 @@ def _held_then(condition: Condition, then: Ints, *, rows: Ints, activity: Activi
         case "nps" | "csat" as name:
             came_later = columns[f"{name}_at"][rows] > then
             return came_later | _meets(condition, survey_on(day, name=name, rows=rows, activity=activity))
-        case "milestones_overdue" | "milestone_overdue_days" as name:
+        case "milestones_overdue" | "milestone_overdue_days" | "goal_pace" | "goal_behind_days" as name:
             features = Features(then, rows=rows, activity=activity, bundle=bundle)
-            begun = features.position.since
-            untold: Flags = (begun == MISSING) | (begun > day)
+            untold = _goal_untold(features) if name.startswith("goal") else _stage_untold(features)
             return untold | _meets(condition, features.values[name])
         case _:
             return np.ones(len(rows), bool)
+
+
+def _stage_untold(features: Features) -> Flags:
+    """Say of which accounts the stage they were in has no start, or began later."""
+    untold: Flags = (features.position.since == MISSING) | (features.position.since > features.day)
+    return untold
+
+
+def _goal_untold(features: Features) -> Flags:
+    """Say of which accounts the goal, if there is any, began later, or its first days are forgotten."""
+    goals = features.activity.goals
+    begin = np.array([goals[row].begin if row in goals else NONE for row in features.rows.tolist()], np.int64)
+    untold: Flags = (begin >= features.day) | (begin <= features.front - HORIZON_DAYS)
+    return untold

@@ -145,6 +145,9 @@ def _evidence(evaluation: Evaluation, where: int, feature: str) -> list[Evidence
     if feature == "milestones_overdue" and value:
         return [Evidence(feature=feature, value=value, unmet=features.position.unmet(where))]
     shown = [] if value is None else [Evidence(feature=feature, value=value)]
+    behind = _at(features.values["goal_behind_days"], where) if feature == "goal_pace" else None
+    if behind is not None:
+        shown.append(Evidence(feature="goal_behind_days", value=behind))
     usage = _at(features.values["usage_7"], where)
     if feature == "usage_change" and usage is not None:
         normal = int(features.values["usage_normal_28"][where]) // 4

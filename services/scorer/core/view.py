@@ -7,8 +7,9 @@ import numpy as np
 
 from services.scorer.core.activity import STAGES, USER_DAYS, Activity, Links
 from services.scorer.core.bundle import CompiledBundle
-from services.scorer.core.days import DAY, NO_DAY, back_from, day_of
+from services.scorer.core.days import DAY, HORIZON_DAYS, NO_DAY, back_from, day_of
 from services.scorer.core.facts import SUBSCRIPTIONS
+from services.scorer.core.goals import Progress, progress_of
 from services.scorer.core.medians import Medians
 from services.scorer.core.position import Position, position_of
 from services.scorer.core.signals import FIRST_NAMED, GROUPS, codes_of
@@ -95,6 +96,14 @@ class View:
         )
 
     @cached_property
+    def progress(self) -> Progress:
+        """Return how far accounts are on the way to their goals."""
+        goals = self.activity.goals
+        mine = {place: goals[row] for place, row in enumerate(self.rows.tolist()) if row in goals} if goals else {}
+        named = self.bundle.scorecard.key_features
+        return progress_of(self.day, goals=mine, key_features=named, count=self._count_back)
+
+    @cached_property
     def scorecard(self) -> Ints:
         """Return the place among the bundle's scorecards of the one each account is scored by."""
         chosen, activity = self.nothing(), self.activity
@@ -145,6 +154,12 @@ class View:
         sums = self._running_sums(group, days=days)
         found: Flags = np.diff(sums[:, : days + 1], axis=1) > 0
         return found
+
+    def _count_back(self, group: str, places: Ints, since: Ints) -> Ints:
+        """Count events of a group for accounts at some places on the days D − since … D − 1."""
+        sums = self._running_sums(group, days=HORIZON_DAYS)
+        counted: Ints = sums[places, since + 1] - sums[places, 1]
+        return counted
 
     def used(self, name: str, *, days: int) -> Flags:
         """Say whether a key feature was used on one of the last days."""

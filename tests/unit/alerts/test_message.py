@@ -99,6 +99,19 @@ CHOSEN = Unmet(
             [Evidence(feature="milestones_overdue", value=1, unmet=[CHOSEN])],
             ("Adoption: 'in use' is 2 days overdue: needs `A`; one of `B`, or `C` by 2 users, 0 so far", None),
         ),
+        (
+            "goal_behind_plan",
+            [Evidence(feature="goal_pace", value=545), Evidence(feature="goal_behind_days", value=30)],
+            (
+                "Its goal is behind plan: 54 % of what is needed by now is done",
+                "At this pace it is reached 30 days late",
+            ),
+        ),
+        (
+            "goal_behind_plan",
+            [Evidence(feature="goal_pace", value=0)],
+            ("Its goal is behind plan: 0 % of what is needed by now is done", "Nothing is done yet"),
+        ),
         ("detractor", [Evidence(feature="nps", value=3)], ("NPS score 3", "A detractor: 0 to 6 of 10")),
         ("new_rule", [Evidence(feature="seats_used", value=9, normal=40)], ("New rule", "Seats used: 9, normally 40")),
         ("new_rule", [], ("New rule", None)),

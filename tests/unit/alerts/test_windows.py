@@ -50,6 +50,7 @@ EVENTS: Mapping[str, tuple[str, str, dict[str, object]]] = {
     "ces": ("survey", "app", {"kind": "ces", "score": 1}),
     "payment failed": ("billing", "app", {"status": "payment_failed"}),
     "notice": ("subscription", "app", {"status": "notice_given"}),
+    "goal": ("goal", "app", {"target": 99_000, "due": "2026-10-20", "metric": "Export"}),
     "milestone": ("milestone", "app", {"name": "exported"}),
     "sentiment": ("sentiment", "app", {"score": 10, "by": "eve", "until": "2027-12-31"}),
     "override": ("override", "app", {"health": 10, "by": "eve", "until": "2027-12-31"}),

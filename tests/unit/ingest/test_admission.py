@@ -75,9 +75,17 @@ def track(name: str, /, **properties: Any) -> dict[str, Any]:
             {"user": ANA, "name": "hours saved", "quantity": 4500},
         ),
         (
-            track("Goal Set", name="faster close", target=10, due="2027-03-31"),
+            track(
+                "Goal Set", name="faster close", target=10, due="2027-03-31", kind="Cost Saved", metric="Month Closed"
+            ),
             Kind.GOAL,
-            {"name": "faster close", "target": 10_000, "due": "2027-03-31"},
+            {
+                "name": "faster close",
+                "kind": "cost_saved",
+                "target": 10_000,
+                "due": "2027-03-31",
+                "metric": "Month Closed",
+            },
         ),
         (
             track("Milestone Reached", name="first report", by="eve"),
