@@ -27,8 +27,9 @@ SAID: Final = "\0"
 class Position:
     """Where accounts stand: `stage` is the place in `stages` (−1: the journey has none for it), `since` its first day.
 
-    Of the milestones of all stages `own` says which are those of an account's stage; `met_at` (epoch ms, NEVER) and
-    `due` (last day in time, NONE without one) are of these alone. `lacks` are times and counts by need.
+    Of the milestones of all stages `own` says which are those of an account's stage, `met` and `overdue` which of these
+    are so; `met_at` (epoch ms, NEVER) and `due` (last day in time, NONE without one) mean something for these alone.
+    `reached` and `so_far` are times (epoch ms, NEVER) and numbers of users by need.
     """
 
     at: Ints
@@ -38,22 +39,12 @@ class Position:
     since: Ints
     milestones: Sequence[Milestone]
     own: Flags
+    met: Flags
+    overdue: Flags
     met_at: Ints
     due: Ints
     reached: dict[Need, Ints]
     so_far: dict[Need, Ints]
-
-    @property
-    def met(self) -> Flags:
-        """Say which milestones are met (accounts × milestones)."""
-        met: Flags = self.own & (self.met_at <= self.at[:, None])
-        return met
-
-    @property
-    def overdue(self) -> Flags:
-        """Say which milestones are overdue."""
-        late: Flags = self.own & ~self.met & (self.due != NONE) & (self.day[:, None] > self.due)
-        return late
 
     def journey(self, where: int) -> told.Journey | None:
         """Return where one account stands, None where the journey has no stage for it."""
@@ -122,9 +113,9 @@ def position_of(
     firsts = _Firsts(rows, at=at, activity=activity, some=np.flatnonzero(own.any(axis=1)))
     needs = {need for milestone in milestones for need in (*milestone.all_of, *milestone.any_of)}
     reached = {need: firsts.reached(need.event, users=need.users) for need in needs}
-    met_at = [_met_at(milestone, reached=reached, firsts=firsts) for milestone in milestones]
-    due = [_due(milestone, since=since, begun=begun) for milestone in milestones]
-    shape = (len(rows), len(milestones))
+    met_at = _columns([_met_at(milestone, reached=reached, firsts=firsts) for milestone in milestones], like=own)
+    due = _columns([_due(milestone, since=since, begun=begun) for milestone in milestones], like=own)
+    met = own & (met_at <= at[:, None])
     return Position(
         at=at,
         day=day,
@@ -133,8 +124,10 @@ def position_of(
         since=since,
         milestones=milestones,
         own=own,
-        met_at=np.stack(met_at, axis=1) if milestones else np.zeros(shape, np.int64),
-        due=np.stack(due, axis=1) if milestones else np.zeros(shape, np.int64),
+        met=met,
+        overdue=own & ~met & (due != NONE) & (day[:, None] > due),
+        met_at=met_at,
+        due=due,
         reached=reached,
         so_far={need: firsts.so_far(need.event, users=need.users) for need in needs},
     )
@@ -198,6 +191,10 @@ def _places(stage: Ints, *, stages: Sequence[Stage], activity: Activity) -> Ints
     for k, one in enumerate(stages):
         place[stage == activity.stages.find(one.name)] = k
     return place
+
+
+def _columns(parts: Sequence[Ints], *, like: Flags) -> Ints:
+    return np.stack(parts, axis=1) if parts else np.zeros(like.shape, np.int64)
 
 
 def _met_at(milestone: Milestone, *, reached: dict[Need, Ints], firsts: _Firsts) -> Ints:
