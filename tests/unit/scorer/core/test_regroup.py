@@ -9,6 +9,8 @@ from services.scorer.core.partition import Partition
 from services.scorer.core.regroup import SEEDS, homes_in, regroup, sources_of
 from shared.contracts.context import Guard, GuardState
 from shared.contracts.events import source_of
+from shared.contracts.health import AccountHealth
+from shared.contracts.journey import Progress
 from shared.contracts.partition import partition_of
 from tests.support.generations import SEEDS_AT, follow, generation, moved
 from tests.support.histories import bundles
@@ -66,6 +68,28 @@ def test_ids_of_different_hours_are_forgotten_one_hour_after_the_other() -> None
         for number in range(8):
             late.event(f"a{number}", "login", at=NOW, id=f"{prefix}{number}", ts=NOW + 26 * HOUR)
     assert after(states, late) == {"applied": 8, "duplicate": 8}
+
+
+def test_a_user_who_comes_again_after_the_cut_over_is_no_second_one_for_a_milestone() -> None:
+    log = Log()
+    log.contexts = {**bundles()}
+    log.tick(NOW, context=3)
+    for number in range(8):
+        log.event(f"a{number}", "login", at=NOW, data={"user": "u1"})
+    log.tick(NOW + MINUTE, context=3)
+    states = moved(generation(log, upto=len(log.records), partitions=OLD)[0], new=NEW)
+    late = Log()
+    for number in range(8):
+        late.event(f"a{number}", "login", at=NOW + HOUR, data={"user": "u1"})
+    late.tick(NOW + HOUR, context=3)
+    healths = []
+    for state in states:
+        mine = late.partition(state.partition, partitions=NEW)
+        mine = [replace(record, offset=SEEDS_AT + SEEDS + n) for n, record in enumerate(mine)]
+        healths += [row.payload for _, out in follow(state, mine, log.contexts) for row in out.healths]
+    needed = [Progress(event="Signed In", users=2, so_far=1)]
+    journeys = [msgspec.json.decode(payload, type=AccountHealth).journey for payload in healths]
+    assert [journey and journey.milestones[0].all_of for journey in journeys] == [needed] * 8
 
 
 def test_an_import_sent_again_changes_nothing() -> None:
