@@ -129,7 +129,8 @@ def _week(history: History, today: int, *, place: Place) -> Week:
             lent_too[w] = days[w] + lent
             silent[w] = 1 + -(-lent * len(its) // (all_days + 2))
     hours = Counter((weekday(d), h) for d in considered for h in active[d])
-    weights = [[4 * hours[w, h] + sum(hours[v, h] for v in range(7)) + 1 for h in range(24)] for w in range(7)]
+    any_day = [sum(hours[w, h] for w in range(7)) for h in range(24)]
+    weights = [[4 * hours[w, h] + any_day[h] + 1 for h in range(24)] for w in range(7)]
     uneven = _unevenness(active, days=days, today=today)
     return Week(active_1024=active_1024, days=lent_too, silent=silent, uneven=uneven, weights=weights)
 
@@ -151,8 +152,9 @@ def _is_considered(history: History, day: int, *, place: Place) -> bool:
 
 
 def _local_hours(history: History, day: int, *, shift: int) -> set[int]:
-    hours = ((24 * day + hour - shift, hour) for hour in range(24))
-    return {hour for slot, hour in hours if slot % 24 in history.hours.get(slot // 24, ())}
+    first = 24 * day - shift
+    slots = {24 * d + h for d in (first // 24, first // 24 + 1) for h in history.hours.get(d, ())}
+    return {slot - first for slot in slots if first <= slot < first + 24}
 
 
 def _unevenness(active: dict[int, set[int]], *, days: list[int], today: int) -> int:
