@@ -1,18 +1,18 @@
 """Compute the scorer's own features of every account at past moments, from a file of events in time order."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
-import yaml
 
 from lab.lines import batch_of_lines
+from services.scorer.config import load_bundle
 from services.scorer.core.bundle import CompiledBundle
-from services.scorer.core.compile import bundle_of, compile_bundle
+from services.scorer.core.compile import compile_bundle
 from services.scorer.core.features import Features
 from services.scorer.core.known import Known
 from services.scorer.core.partition import Partition
@@ -66,12 +66,9 @@ class Moment:
 
 
 def configuration(folder: Path) -> CompiledBundle:
-    """Return the configuration of a folder; raises ConfigError naming every fault."""
-    parsed: Mapping[str, Any] = {
-        name: yaml.safe_load((folder / f"{name}.yaml").read_text("utf-8")) for name in ("scorecard", "rules")
-    }
-    bundle = bundle_of(parsed["scorecard"], parsed["rules"])
-    return compile_bundle(bundle.version, parsed)
+    """Return the configuration of a folder; raises BadFiles naming every fault."""
+    bundle = load_bundle(folder)
+    return compile_bundle(bundle.version, msgspec.json.decode(bundle.config))
 
 
 def moments(events: Path, *, days: int, bundle: CompiledBundle) -> Iterator[Moment]:

@@ -55,6 +55,7 @@ async def read_contexts(kafka: str) -> dict[int, Entry]:
                 scorecard=config["scorecard"],
                 rules=config["rules"],
                 journey=config.get("journey"),
+                calendars=config.get("calendars"),
             )
         elif record.key == ContextKind.GUARD.encode() and standing and not standing.holds(record.offset):
             continue  # it names partitions of another generation

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from lab.oracle_erasure import expiries
-from lab.oracle_features import DAY, HOUR, History, Names, deadline_after, features_of, last_day
+from lab.oracle_features import DAY, HOUR, History, Names, features_of, last_day
 from lab.oracle_goal import goal_at
 from lab.oracle_health import (
     Episode,
@@ -26,6 +26,7 @@ from lab.oracle_health import (
 from lab.oracle_journey import Standing, note_event, note_word
 from lab.oracle_medians import Usual, compared, usual_by
 from lab.oracle_records import CHECKED, FACTS, Dead, Event, Record, Tick, read
+from lab.oracle_rhythm import deadline_after
 from lab.oracle_seen import Seen
 from shared.contracts.context import Guard, GuardState, Import, ImportState, Quarantine, Summary
 from shared.contracts.events import MOVED_HEADER, AccountFacts, Kind
@@ -46,6 +47,8 @@ class Bundle:
     scorecard: dict[str, Any]
     rules: dict[str, Any]
     journey: dict[str, Any] | None = None
+    calendars: dict[str, Any] | None = None
+    """Its tables (§6)."""
 
 
 Entry = Bundle | Import | Guard | Quarantine | Summary
@@ -485,7 +488,7 @@ def _view(history: History, t: int, *, bundle: Bundle, usual: Mapping[str, int],
     )
     deadline = None
     if enough and not history.ended and history.last is not None:
-        deadline = deadline_after(history, history.last, alpha_permille=alpha)
+        deadline = deadline_after(history, history.last, alpha_permille=alpha, calendars=bundle.calendars)
         features["silence"] = 1 if t >= deadline else 0
     return View(
         history=history,
@@ -496,6 +499,7 @@ def _view(history: History, t: int, *, bundle: Bundle, usual: Mapping[str, int],
         alpha_permille=alpha,
         standing=standing,
         goal=goal,
+        calendars=bundle.calendars,
         held=held,
     )
 
@@ -506,5 +510,5 @@ def _note(history: History) -> OverrideNote:
 
 
 def _attributes(history: History) -> Attributes:
-    names = (*AccountFacts.__struct_fields__, "subscription")
+    names = Attributes.__struct_fields__
     return Attributes(**{name: history.value(name) for name in names})

@@ -5,8 +5,6 @@ from collections import Counter, defaultdict
 from collections.abc import Container, Hashable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Context, Decimal
-from functools import cache
 from typing import Any
 
 HOUR = 3_600_000
@@ -14,7 +12,6 @@ DAY = 24 * HOUR
 BY_HAND = ("login", "usage", "export", "admin", "error")  # and every signal that starts with "usage:"
 EVENTS = (*BY_HAND, "outcome", "automation")
 WINDOWS = (1, 7, 14, 28, 91)
-EXACT = Context(prec=60)
 
 Stamp = tuple[int, bytes, bytes]
 Fact = tuple[Stamp, Any]
@@ -314,46 +311,3 @@ def day_of_date(text: str | None) -> int | None:
         return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).toordinal() - 719_163
     except ValueError:
         return None
-
-
-def deadline_after(history: History, last: int, *, alpha_permille: int) -> int:
-    """Return the moment at which silence since `last` becomes abnormal (§6)."""
-    day = history.day(last)
-    considered = [d for d in range(day - 84, day) if d >= history.first_day and d > history.front - 91]
-    days_of = [[d for d in considered if weekday(d) == w] for w in range(7)]
-    chances = [_chance(history, days_of[w], prior=512 if w < 5 else 128) for w in range(7)]
-    active = Counter((weekday(d), h) for d in considered for h in history.hours.get(d, ()))
-    rates = [_rates(active, on=w, chance=chances[w]) for w in range(7)]
-    expected_days = min(max(32 * sum(chances) // 1024, 1), 224)
-    missing = max(1_000_000, millionths_of_ln(expected_days * 1000, 8 * alpha_permille))
-    start, end = last, last + HOUR - (last - history.roll) % HOUR
-    while start < last + 84 * DAY:
-        rate = rates[weekday(history.day(start))][history.hour(start)]
-        gained = rate * (end - start) // HOUR
-        if gained >= missing:
-            return min(max(start + -(-missing * HOUR // rate), last + DAY), last + 84 * DAY)
-        missing -= gained
-        start, end = end, end + HOUR
-    return last + 84 * DAY
-
-
-def weekday(day: int) -> int:
-    return (day + 3) % 7
-
-
-@cache
-def millionths_of_ln(numerator: int, denominator: int) -> int:
-    """Return floor(10⁶ · ln(numerator / denominator)), exactly."""
-    ln = EXACT.ln(EXACT.divide(Decimal(numerator), Decimal(denominator)))
-    return int(EXACT.multiply(ln, Decimal(1_000_000)).to_integral_value(rounding="ROUND_FLOOR"))
-
-
-def _chance(history: History, days: list[int], *, prior: int) -> int:
-    active = sum(bool(history.hours.get(d)) for d in days)
-    return min(max((1024 * active + 2 * prior) // (len(days) + 2), 16), 1008)
-
-
-def _rates(active: Counter[tuple[int, int]], *, on: int, chance: int) -> list[int]:
-    hazard = millionths_of_ln(1024, 1024 - chance)
-    shares = [4 * active[on, h] + sum(active[w, h] for w in range(7)) + 1 for h in range(24)]
-    return [hazard * share // sum(shares) for share in shares]

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from lab.oracle_features import HOUR, History, change_of_usage, deadline_after, survey_score
+from lab.oracle_features import HOUR, History, change_of_usage, survey_score
 from lab.oracle_goal import is_untold
 from lab.oracle_journey import Standing, lifecycle
+from lab.oracle_rhythm import Tables, deadline_after
 from shared.contracts.health import Band, Contribution
 from shared.contracts.journey import Goal
 from shared.contracts.risk import Change, Evidence, Severity, episode_id
@@ -53,6 +54,7 @@ class View:
     """Where the account stood in its journey at a moment, by what is known now."""
     goal: Callable[[int], tuple[dict[str, int], Goal | None]]
     """Its goal and the features of that at a moment, by what is known now."""
+    calendars: Tables | None = None
     held: bool = False
     """Whether a guarded source feeds the account."""
 
@@ -259,9 +261,10 @@ def _was_silent(view: View, opened_at: int) -> bool:
         day, hour = max(before)
         since = day * 24 * HOUR + history.roll + hour * HOUR
     day = history.day(since)
-    if max(day - 84, history.first_day) <= history.front - 91:
+    if max(day - 85, history.first_day) <= history.front - 91:
         return True
-    return deadline_after(history, since, alpha_permille=view.alpha_permille) <= opened_at
+    deadline = deadline_after(history, since, alpha_permille=view.alpha_permille, calendars=view.calendars)
+    return deadline <= opened_at
 
 
 def _told(view: View, rule: Rule) -> list[Evidence]:

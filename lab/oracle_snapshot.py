@@ -5,6 +5,7 @@ import json
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping
+from datetime import date, timedelta
 from typing import Any, Final
 
 import numpy as np
@@ -97,6 +98,7 @@ def _bundle(marker: Marker) -> Bundle | None:
         scorecard=config["scorecard"],
         rules=config["rules"],
         journey=config.get("journey"),
+        calendars=config.get("calendars"),
     )
 
 
@@ -130,10 +132,17 @@ def _accounts(chunk: Chunk) -> list[Account]:
                 history.be_told(field.removeprefix(SINCE), at=at)
                 continue
             history.be_told(value if field == "stage" else None, at=at)  # versions before kept no more
-            history.learn(field, value, stamp=(at, id_.encode(), source.encode()))
+            told = _told(value) if field == "closures" else value
+            history.learn(field, told, stamp=(at, id_.encode(), source.encode()))
         found.append(_account(history, row, chunk=chunk, place=place))
     _fill_from_rows(found, chunk)
     return found
+
+
+def _told(spans: list[list[int]]) -> list[dict[str, str]]:
+    """Return closures as an event tells them."""
+    days = [[(date(1970, 1, 1) + timedelta(days=day)).isoformat() for day in span] for span in spans]
+    return [{"from": first, "to": last} for first, last in days]
 
 
 def _account(history: History, row: Mapping[str, Any], *, chunk: Chunk, place: int) -> Account:

@@ -10,7 +10,7 @@ from lab.simulate.run import write
 from lab.simulate.vendor import Vendor
 from lab.train import Model, train
 from lab.trouble import Trouble
-from services.scorer.core.bundle import ConfigError
+from shared.yaml_file import BadFiles
 
 SIMULATED = Vendor(accounts=400, days=240, seed=11, user_events_a_day=1.0)
 
@@ -29,7 +29,7 @@ def train_model(
     horizon_days
         Days after a cut-off within which a cancellation counts as churn.
     config
-        Folder of scorecard.yaml and rules.yaml.
+        Folder of scorecard.yaml, rules.yaml and calendars.yaml.
     """
     if events is not None and not events.is_file():
         raise Trouble(f"--events {events}: no such file; `churnwatch simulate --out {events}` writes one")
@@ -37,7 +37,7 @@ def train_model(
         source = events or _simulated(Path(folder))
         try:
             model = train(source, horizon_days=horizon_days, bundle=configuration(config))
-        except ConfigError as fault:
+        except BadFiles as fault:
             raise Trouble(str(fault)) from None
     out.write_bytes(msgspec.json.format(msgspec.json.encode(model), indent=1) + b"\n")
     print(f"{out}: {_told(model)}")

@@ -1,7 +1,7 @@
 """Give an account a history whose silence becomes abnormal at a wanted moment, whatever the hour and weekday.
 
-The deadline of docs/scoring.md §6 rises with the time L of the last activity, within a day without a gap. So a day and
-a weekly habit are looked for whose deadlines enclose the moment, and L is found by halving. No clock is faked.
+The deadline of docs/scoring.md §6 lies as far in its hour as the last activity in its own. So pasts of a weekly habit
+are drawn until one has a day whose deadline falls in the hour of the moment wanted. No clock is faked.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,18 +18,20 @@ from services.scorer.core.days import DAY, HOUR
 from services.scorer.core.decode import Code
 from services.scorer.core.signals import LOGIN
 from services.scorer.core.silence import deadlines_of
+from services.scorer.core.table import Ints
 from shared.contracts.events import Kind, wire_time
 from shared.contracts.partition import roll_ms
 
 HISTORY_DAYS: Final = 89
 DAYS_BACK: Final = 12
-ATTEMPTS: Final = 8
-"""Pasts drawn of the same habit: between the last deadline of a day and the first of the next may lie a gap."""
+ATTEMPTS: Final = 16
+PASTS: Final = 64
+"""Drawn of the same habit at each attempt: each has deadlines in a few hours of a week."""
+MOST_LEFT_OUT: Final = 0.25
+"""Of the days of a habit, at most."""
 EVENTS_A_DAY: Final = 3
 """So few that no rule about the amount of usage applies: what is told is the silence alone."""
 RENEWS_IN_DAYS: Final = 73
-NEAR_MS: Final = 400
-"""A deadline this near to the moment wanted is near enough: ticks come once a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,10 +88,10 @@ class NoPlace(ValueError):
 
 
 def place(customer: Customer, *, at: int, now: int, bundle: CompiledBundle, seed: int) -> Placed:
-    """Return a past up to before `now` whose silence deadline is `at` ± NEAR_MS (epoch ms); raises NoPlace."""
+    """Return a past up to before `now` whose silence deadline is `at` (epoch ms); raises NoPlace."""
     found = None
-    for attempt, habit, day in product(range(ATTEMPTS), customer.habits, range(1, DAYS_BACK)):
-        placed = _on_day(customer, habit, days_back=day, at=at, now=now, bundle=bundle, seed=seed * ATTEMPTS + attempt)
+    for attempt, habit in product(range(ATTEMPTS), customer.habits):
+        placed = _placed(customer, habit, at=at, now=now, bundle=bundle, seed=seed * ATTEMPTS + attempt)
         if placed is not None and placed.in_habit:
             return placed
         found = found or placed
@@ -101,12 +103,12 @@ def place(customer: Customer, *, at: int, now: int, bundle: CompiledBundle, seed
 def rows_of(placed: Placed) -> Iterator[Row]:
     """Yield what happened to a placed customer, in time order."""
     customer, first = placed.customer, placed.moments[0]
+    # no country is told: on its holidays nobody would be missed, and the demo is started on any day
     renewal = wire_time(placed.deadline + RENEWS_IN_DAYS * DAY)[:10]
     facts = {
         "name": customer.name,
         "renewal_date": renewal,
         "owner": customer.owner,
-        "country": customer.country,
         "arr": customer.arr,
         "currency": customer.currency,
         "seats": customer.seats,
@@ -121,58 +123,53 @@ def rows_of(placed: Placed) -> Iterator[Row]:
         yield Row(account=customer.account, at=at, kind=kind, source=customer.source, user=user, name=name)
 
 
-def _on_day(  # noqa: PLR0913  one search, told in full
-    customer: Customer, habit: Habit, *, days_back: int, at: int, now: int, bundle: CompiledBundle, seed: int
-) -> Placed | None:
-    """Return a past that ends on the account-day so many days before `now`, if one has the deadline wanted."""
-    roll = roll_ms(customer.account.encode())
-    start = ((now - roll) // DAY - days_back) * DAY + roll
-    past = _past(habit, zone_ms=int(customer.zone_h * HOUR), before=start, seed=seed)
-    deadline_of = _Deadlines(customer.account, [*past, start], bundle=bundle)
-    low, high = start, min(start + DAY, now) - 1
-    if not (deadline_of(low) <= at <= deadline_of(high)):
+def _placed(customer: Customer, habit: Habit, *, at: int, now: int, bundle: CompiledBundle, seed: int) -> Placed | None:
+    """Return a past that ends before `now` and has the deadline wanted, within the habit if there is such an hour."""
+    roll, zone_ms = roll_ms(customer.account.encode()), int(customer.zone_h * HOUR)
+    pasts = _pasts(habit, zone_ms=zone_ms, before=now, seed=seed)
+    # whichever hour of a day is the last, the deadline is the same
+    days = (now - roll) // DAY * DAY + roll + (at - roll) % HOUR - DAY * np.arange(1, DAYS_BACK)
+    found = np.argwhere(_deadlines_of(pasts, last=days, roll=roll, bundle=bundle) == at)
+    if not len(found):
         return None
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (middle + 1, high) if deadline_of(middle) < at else (low, middle)
-    if abs(deadline_of(low) - at) > NEAR_MS:
-        return None
-    in_habit = habit.holds(low + int(customer.zone_h * HOUR))
-    return Placed(customer=customer, moments=[*past, low], deadline=deadline_of(low), in_habit=in_habit)
+    number, day = found[0].tolist()
+    hours = [int(days[day]) + hour * HOUR for hour in range(24)]
+    last = next((hour for hour in hours if habit.holds(hour + zone_ms)), hours[0])
+    moments = [*pasts[number, pasts[number] < last].tolist(), last]
+    return Placed(customer=customer, moments=moments, deadline=at, in_habit=habit.holds(last + zone_ms))
 
 
-def _past(habit: Habit, *, zone_ms: int, before: int, seed: int) -> list[int]:
-    """Return moments (epoch ms, rising) of some weeks of a habit, up to `before`."""
+def _pasts(habit: Habit, *, zone_ms: int, before: int, seed: int) -> Ints:
+    """Return moments (epoch ms, one past a row) of some weeks of a habit; `before` stands for what is left out.
+
+    Each past leaves out days at a rate of its own: so no two have the same deadlines.
+    """
     rng = np.random.default_rng(seed)
     today = (before + zone_ms) // DAY
-    moments = []
-    for day in range(today - HISTORY_DAYS + DAYS_BACK, today + 1):
-        into = np.sort(rng.integers(habit.hours.start * HOUR, habit.hours.stop * HOUR, EVENTS_A_DAY)).tolist()
-        if (day + 3) % 7 in habit.weekdays:
-            moments += [day * DAY + ms - zone_ms for ms in into]
-    return [moment for moment in moments if moment < before]
+    days = np.arange(today - HISTORY_DAYS + DAYS_BACK, today + 1)
+    days = days[np.isin((days + 3) % 7, list(habit.weekdays))]
+    into = rng.integers(habit.hours.start * HOUR, habit.hours.stop * HOUR, (PASTS, len(days), EVENTS_A_DAY))
+    left_out = rng.random((PASTS, len(days), 1)) < rng.uniform(0, MOST_LEFT_OUT, (PASTS, 1, 1))
+    moments = days[:, None] * DAY + np.sort(into, axis=2) - zone_ms
+    return np.where(left_out, before, np.minimum(moments, before)).reshape(PASTS, -1)
 
 
-class _Deadlines:
-    """The silence deadline of one account by the time of its last activity."""
-
-    def __init__(self, account: str, presence: Sequence[int], *, bundle: CompiledBundle) -> None:
-        self._bundle = bundle
-        self._activity = Activity()
-        self._row = self._activity.add_accounts([account], hashes=np.ones(1, np.uint64))
-        count = len(presence)
-        self._activity.fold(
-            Applied(
-                account=np.zeros(count, np.int64),
-                at=np.array(presence, np.int64),
-                code=np.full(count, int(Code.LOGIN), np.int8),
-                signal=np.full(count, LOGIN, np.int64),
-                source=np.full(count, self._activity.source("any"), np.int64),
-                user=np.zeros(count, np.uint64),
-            )
+def _deadlines_of(pasts: Ints, *, last: Ints, roll: int, bundle: CompiledBundle) -> Ints:
+    """Return the silence deadline (epoch ms) of each past (a row) for each time of the last activity (a column)."""
+    activity = Activity()
+    rows = activity.add_accounts(list(map(str, range(PASTS))), hashes=np.arange(1, PASTS + 1).astype(np.uint64))
+    activity.accounts["roll"][rows] = roll
+    count = pasts.size
+    activity.fold(
+        Applied(
+            account=np.repeat(rows, pasts.shape[1]),
+            at=pasts.reshape(-1),
+            code=np.full(count, int(Code.LOGIN), np.int8),
+            signal=np.full(count, LOGIN, np.int64),
+            source=np.full(count, activity.source("any"), np.int64),
+            user=np.zeros(count, np.uint64),
         )
-
-    def __call__(self, last: int) -> int:
-        """Return the deadline (epoch ms) if the last activity is at `last`, on the day of the last presence known."""
-        found = deadlines_of(self._activity, rows=self._row, last=np.array([last], np.int64), bundle=self._bundle)
-        return int(found[0])
+    )
+    every = np.tile(last, PASTS)
+    found = deadlines_of(activity, rows=np.repeat(rows, len(last)), last=every, bundle=bundle)
+    return found.reshape(PASTS, len(last))

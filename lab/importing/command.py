@@ -21,10 +21,10 @@ from lab.importing.readers import Fault
 from lab.importing.reconstruct import points, replay
 from lab.importing.send import Ingest, Sent, chunks, send, send_days
 from lab.trouble import Trouble
-from services.scorer.core.bundle import ConfigError
 from shared import clock
 from shared.contracts.events import wire_time
 from shared.settings import ServiceSettings, load
+from shared.yaml_file import BadFiles
 
 SAY_EVERY_S: Final = 5.0
 
@@ -98,7 +98,7 @@ def import_history(  # noqa: PLR0913  one command, all its options
         carry(found, survey, url=url, key=key, data=load(ServiceSettings).data, say=say)
         if history:
             _reconstruct(found, url=url, key=key, config=config, say=say)
-    except (Fault, BadMapping, ConfigError) as fault:
+    except (Fault, BadMapping, BadFiles) as fault:
         raise Trouble(str(fault)) from None
     except (KeyError, ValueError) as fault:
         raise Trouble(f"--timezone {timezone!r}: {fault}") from None

@@ -19,8 +19,8 @@ from lab.importing.records import Held
 from lab.score_history.cutoffs import Cutoff, read_cutoffs
 from lab.score_history.replay import Score, scores_at
 from lab.trouble import Trouble
-from services.scorer.core.bundle import ConfigError
 from shared.contracts.events import wire_time
+from shared.yaml_file import BadFiles
 
 GUESSED: Final = ("account", "time", "user", "name", "source")
 """Of other people's streams a column `kind` is none of our kinds unless it is said so."""
@@ -64,7 +64,7 @@ def score_history(  # noqa: PLR0913  one command, all its options
     skip_bad
         Leave out up to so many rows that can't be read; they are listed.
     config
-        Folder of scorecard.yaml and rules.yaml.
+        Folder of scorecard.yaml, rules.yaml and calendars.yaml.
     """
     say = Console(highlight=False, soft_wrap=True)
     if not out.parent.is_dir():
@@ -79,7 +79,7 @@ def score_history(  # noqa: PLR0913  one command, all its options
         held = _held(history, say=say, skip_bad=skip_bad)
         told = _teller(say, until=max(cutoff.at for cutoff in cutoffs))
         scores = dict(scores_at(cutoffs, history=held, bundle=bundle, tell=told))
-    except (Fault, BadMapping, ConfigError) as fault:
+    except (Fault, BadMapping, BadFiles) as fault:
         raise Trouble(str(fault)) from None
     except OSError as fault:
         raise Trouble(f"{fault.filename}: {fault.strerror}") from None

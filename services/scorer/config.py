@@ -4,26 +4,35 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
+from services.scorer.calendars import NAME as CALENDARS
+from services.scorer.calendars import settings_of, tables_of
 from services.scorer.core.bundle import ConfigError
 from services.scorer.core.compile import bundle_of
+from shared import clock
 from shared.contracts.context import Bundle
 from shared.contracts.fault import Fault
 from shared.yaml_file import BadFiles, YamlFile, read_yaml
 
-NAMES: Final = ("scorecard", "rules", "journey", "playbooks")
-OPTIONAL: Final = frozenset({"journey", "playbooks"})
-"""Files that may be absent: then there is no journey, or no playbook."""
+NAMES: Final = ("scorecard", "rules", "journey", "playbooks", "calendars")
+OPTIONAL: Final = frozenset({"journey", "playbooks", "calendars"})
+"""Files that may be absent: then there is no journey, or no playbook, or nobody is off but on public holidays."""
 
 
-def load_bundle(folder: Path) -> Bundle:
-    """Return the bundle of the YAML files in a folder; raises BadFiles naming every fault."""
+def load_bundle(folder: Path, *, year: int | None = None) -> Bundle:
+    """Return the bundle of the YAML files in a folder; raises BadFiles naming every fault.
+
+    Calendars cover the years around `year`, this one unless it is given.
+    """
     read = {name: _read(folder / f"{name}.yaml", is_optional=name in OPTIONAL) for name in NAMES}
     contents = {name: _content(name, file) for name, file in read.items() if isinstance(file, YamlFile)}
-    faults: Sequence[Fault] = ()
+    settings, faults = settings_of(contents.pop(CALENDARS, {}))
+    contents[CALENDARS] = msgspec.to_builtins(tables_of(settings, year=year or clock.now().year))
     try:
         bundle = bundle_of(contents.pop("scorecard", None), contents.pop("rules", None), **contents)
     except ConfigError as refused:
-        faults = refused.faults
+        faults += refused.faults
     found = [line for name, file in read.items() for line in _in_words(name, file, faults)]
     if found:
         raise BadFiles(found)

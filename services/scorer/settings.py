@@ -11,7 +11,9 @@ class ScorerSettings(ServiceSettings):
     """Settings of one scorer process."""
 
     dead_letter_key: HexKey = Field(description="Key that seals dead letters and seeds the hash of seen ids")
-    config: Path = Field(Path("config"), description="Folder of scorecard, rules, journey and playbooks (.yaml)")
+    config: Path = Field(
+        Path("config"), description="Folder of scorecard, rules, journey, calendars and playbooks (.yaml)"
+    )
     scorer_host: str = Field("127.0.0.1", description="Address of the scorer's /healthz, /readyz and /metrics")
     scorer_port: Port = Field(8802, description="Port of the scorer's /healthz, /readyz and /metrics")
     scorer_instance: str = Field(

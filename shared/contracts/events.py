@@ -4,13 +4,14 @@ Times on the wire are RFC 3339; ours are always UTC with milliseconds (`2026-11-
 """
 
 import hashlib
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Annotated, Final
 
 import msgspec
 
 TICK_TYPE: Final = "churn.tick.v1"
+MOST_CLOSURES: Final = 32
 MOVED_HEADER: Final = "moved"
 
 Whole = Annotated[int, msgspec.Meta(ge=-(2**53 - 1), le=2**53 - 1)]
@@ -44,6 +45,13 @@ class Activity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     quantity: Whole | None = None
 
 
+class Closure(msgspec.Struct, frozen=True, kw_only=True):
+    """Days on which an account does not work, by its local time; both are meant (none if `to` is before `from`)."""
+
+    first: date = msgspec.field(name="from")
+    last: date = msgspec.field(name="to")
+
+
 class AccountFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`data` of kind account: what is known of a customer; absent means unchanged."""
 
@@ -58,7 +66,11 @@ class AccountFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     renewal_date: str | None = None
     """YYYY-MM-DD."""
     timezone: str | None = None
+    """IANA, such as Asia/Tokyo."""
     country: str | None = None
+    """ISO 3166, two letters: whose holidays it keeps."""
+    closures: Annotated[list[Closure], msgspec.Meta(max_length=MOST_CLOSURES)] | None = None
+    """Its closures beside those holidays, all of them: the last list told counts."""
     parent: str | None = None
     trial: bool | None = None
     deleted: bool | None = None

@@ -3,6 +3,8 @@
 import json
 import random
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 
 from lab import oracle
 from lab.oracle import Bundle
+from services.scorer.config import load_bundle
 from services.scorer.core.feature_table import FEATURES
 from services.scorer.core.medians import COMPARED
 from shared.contracts.context import Guard, GuardState, Import, ImportState, SegmentSummary, Summary
@@ -238,10 +241,43 @@ def bundles() -> dict[int, Bundle]:
     }
     return {
         0: Bundle(version="b_shipped", scorecard=scorecard, rules=rules),
-        3: Bundle(version="b_quick", scorecard=quick, rules=odd, journey=journey),
-        7: Bundle(version="b_no_rules", scorecard=scorecard, rules={**rules, "rules": []}),
-        10: Bundle(version="b_everything", scorecard=whole, rules=odd, journey=journey),
+        3: Bundle(version="b_quick", scorecard=quick, rules=odd, journey=journey, calendars=calendars()),
+        7: Bundle(version="b_no_rules", scorecard=scorecard, rules={**rules, "rules": []}, calendars=MOON),
+        10: Bundle(version="b_everything", scorecard=whole, rules=odd, journey=journey, calendars=calendars()),
     }
+
+
+ZONES = ("Asia/Tokyo", "America/New_York", "Pacific/Kiritimati", "Pacific/Niue", "Asia/Kathmandu", "Mars/Olympus", "")
+COUNTRIES = ("JP", "us", "DE", "SA", "XX", "Japan", "")
+CLOSURES: tuple[list[dict[str, str]] | None, ...] = (
+    [],
+    [{"from": "2026-03-02", "to": "2026-03-04"}, {"from": "2026-03-04", "to": "2026-03-03"}],
+    [{"from": "0001-01-01", "to": "9999-12-31"}],
+    [{"from": "2026-02-30", "to": "2026-03-01"}],
+    [{"from": "2026-03-01"}],
+    None,
+)
+MOON: dict[str, Any] = {
+    "first_day": 20_500,
+    "days": 60,
+    "default_timezone": "Mars/Olympus",
+    "default_country": "JP",
+    "zones": [{"names": ["Mars/Olympus"], "at": [START + 20 * DAY], "minutes": [-90, 721]}],
+    "countries": {
+        "JP": {"weekend": [0, 1, 2, 3, 4, 5, 6], "off": [0, 1, 30, 1, 5, 100]},
+        "XX": {"weekend": [], "off": []},
+    },
+}
+"""A calendar of few days, on which every day is one of a weekend."""
+
+
+@cache
+def calendars() -> dict[str, Any]:
+    """Return the tables of the shipped calendars."""
+    tables: dict[str, Any] = msgspec.json.decode(load_bundle(CONFIG, year=2026).config)["calendars"]
+    tables["zones"] = [zone for zone in tables["zones"] if set(zone["names"]) & set(ZONES)]
+    tables["countries"] = {code: tables["countries"][code] for code in ("JP", "US", "DE", "SA")}
+    return tables
 
 
 def junk_logs() -> st.SearchStrategy[Log]:
@@ -350,6 +386,9 @@ def _account_fact(rng: random.Random) -> tuple[str, dict[str, object]]:
         "trial": lambda: rng.choice((True, False)),
         "stage": lambda: rng.choice(("handover", "adoption", "renewal", "")),
         "unheard": lambda: [1],
+        "timezone": lambda: rng.choice(ZONES),
+        "country": lambda: rng.choice(COUNTRIES),
+        "closures": lambda: rng.choice(CLOSURES),
     }
     weights = rng.sample(sorted(fields), rng.randrange(4))
     return "account", {name: fields[name]() for name in weights}
@@ -375,6 +414,15 @@ def _goal(rng: random.Random) -> dict[str, object]:
         "due": rng.choice(dues),
         "metric": rng.choice((*METRICS, "", "Report", None)),
     }
+
+
+def _place(rng: random.Random) -> dict[str, object]:
+    place: dict[str, object] = {"timezone": rng.choice(ZONES), "country": rng.choice(COUNTRIES)}
+    if rng.random() < 0.3:
+        first = date(2026, 3, 2) + timedelta(days=rng.randrange(150))
+        last = first + timedelta(days=rng.choice((-1, 0, 4, 40)))
+        place["closures"] = [{"from": first.isoformat(), "to": last.isoformat()}]
+    return {name: value for name, value in place.items() if rng.random() < 0.7}
 
 
 def _erased(rng: random.Random) -> dict[str, object]:
@@ -528,7 +576,7 @@ def _life(rng: random.Random, account: str, days: int) -> list[Happening]:
             "segment": rng.choice(("smb", "enterprise")),
             "renewal_date": rng.choice(("2026-05-01", "2026-07-01")),
         }
-    found: list[Happening] = [(START, account, "account", START, facts)]
+    found: list[Happening] = [(START, account, "account", START, facts | _place(rng))]
     for day in range(days):
         if day % 7 not in weekdays or stops <= day < returns or rng.random() < calm:
             continue

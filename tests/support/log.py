@@ -211,7 +211,8 @@ def _compiled(entry: oracle.Entry) -> CompiledBundle | Import | Guard | Quaranti
 
 def _config(bundle: oracle.Bundle) -> dict[str, object]:
     config: dict[str, object] = {"scorecard": bundle.scorecard, "rules": bundle.rules}
-    return config if bundle.journey is None else {**config, "journey": bundle.journey}
+    others = {"journey": bundle.journey, "calendars": bundle.calendars}
+    return config | {name: told for name, told in others.items() if told is not None}
 
 
 def batches(

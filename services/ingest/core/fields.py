@@ -42,6 +42,7 @@ class Field(StrEnum):
     RENEWAL_DATE = "renewal_date"
     TIMEZONE = "timezone"
     COUNTRY = "country"
+    CLOSURES = "closures"
     PARENT = "parent"
     TRIAL = "trial"
     ROLE = "role"
@@ -123,9 +124,16 @@ class Reader:
         value = self.raw(field)
         if value is None or value == "":
             return None
-        day = value.strip()[:10] if isinstance(value, str) else ""
-        whole = isinstance(value, str) and read_stamp(value.strip()) is not None and _DATE.fullmatch(day)
-        return self._kept(field, day if whole else None)
+        return self._kept(field, _day(value))
+
+    def spans(self, field: Field, *, most: int) -> list[tuple[str, str]] | None:
+        """Return first and last days as YYYY-MM-DD, from a list of at most `most` objects with `from` and `to`."""
+        value = self.raw(field)
+        if value is None or value == "":
+            return None
+        ends = [_ends(one) for one in value] if isinstance(value, list) and len(value) <= most else [None]
+        known = [(first, last) for first, last in filter(None, ends) if first is not None and last is not None]
+        return self._kept(field, known if len(known) == len(ends) else None)
 
     def flag(self, field: Field) -> bool | None:
         """Return yes or no, from a boolean, 0 or 1, or their words."""
@@ -143,6 +151,16 @@ class Reader:
         if value is None:
             self.drop(field)
         return value
+
+
+def _day(value: object) -> str | None:
+    """Return the day of a date, or of a date with a time; None for anything else."""
+    text = value.strip() if isinstance(value, str) else ""
+    return text[:10] if _DATE.fullmatch(text[:10]) and read_stamp(text) is not None else None
+
+
+def _ends(span: object) -> tuple[str | None, str | None] | None:
+    return (_day(span.get("from")), _day(span.get("to"))) if isinstance(span, dict) else None
 
 
 def read_number(value: object) -> float | None:

@@ -1,6 +1,7 @@
 """Say which kind an SDK call is and make its `data`: the one table of names, and one function a kind."""
 
 from collections.abc import Callable, Mapping
+from datetime import date
 from typing import Final
 
 import msgspec
@@ -10,10 +11,12 @@ from services.ingest.core.identity import is_account
 from services.ingest.core.item import MAX_NAME_CHARS, Call, Item, Reason, Rejection
 from services.ingest.core.sources import SourceRules
 from shared.contracts.events import (
+    MOST_CLOSURES,
     AccountFacts,
     Activity,
     Billing,
     BillingStatus,
+    Closure,
     Goal,
     GoalKind,
     Kind,
@@ -108,9 +111,16 @@ def _account(fields: Reader, _user: str | None) -> Data:
         renewal_date=fields.date(Field.RENEWAL_DATE),
         timezone=fields.text(Field.TIMEZONE),
         country=fields.text(Field.COUNTRY),
+        closures=_closures(fields),
         parent=parent,
         trial=fields.flag(Field.TRIAL),
     )
+
+
+def _closures(fields: Reader) -> list[Closure] | None:
+    spans = fields.spans(Field.CLOSURES, most=MOST_CLOSURES)
+    days = [tuple(map(date.fromisoformat, span)) for span in spans or ()]
+    return None if spans is None else [Closure(first=first, last=last) for first, last in days]
 
 
 def _deleted(_fields: Reader, _user: str | None) -> Data:

@@ -59,6 +59,8 @@ ACCOUNTS: Final[Layout] = {
     "override_until": (np.int32, None, NO_DAY),
     "subscription": (np.int8, None, 0),
     "deleted": (np.bool_, None, 0),
+    "zone": (np.uint32, None, 0),  # keys of its time zone and country (core/calendar.py)
+    "country": (np.uint16, None, 0),
     "evaluated_at": (np.int64, None, NONE),  # T and offset of the tick that last judged it
     "evaluated_offset": (np.int64, None, -1),
     "band": (np.int8, None, 0),
@@ -138,6 +140,8 @@ class Activity:
         self.sources = Columns(SOURCES)
         self.marks = Columns(MARKS)
         self.names = Names()
+        self.closures: dict[int, list[tuple[int, int]]] = {}
+        """First and last local day of an account's closures, by its row; few have any."""
         self.source_names: list[str] = []
         """Sources by number."""
         self.mark_names = Words()

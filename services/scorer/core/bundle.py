@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from services.scorer.core.calendar import Calendars
 from services.scorer.core.journey import Route
 from services.scorer.core.table import Ints
 from shared.contracts.fault import Fault
@@ -181,6 +182,7 @@ class CompiledBundle:
     dimension_names: tuple[str, ...]
     dimension_weights: tuple[int, ...]
     hazards_to_pass: Ints
+    calendars: Calendars
     signal_names: Mapping[str, str]
     """The name under which a signal is kept by the event name that counts under it; others count as use."""
     automation_sources: frozenset[str]

@@ -18,6 +18,7 @@ from services.scorer.core.bundle import (
     Rules,
     Scorecard,
 )
+from services.scorer.core.calendar import Calendars, Tables, compile_calendars
 from services.scorer.core.feature_table import FEATURES, Feature, feature_called
 from services.scorer.core.journey import Journey, journey_faults, route_of
 from services.scorer.core.rhythm import hazard_table
@@ -41,7 +42,8 @@ _NAMED_CLASSES: Final = ("automation", "exports", "admin", "errors")
 def bundle_of(scorecard: object, rules: object, **others: object) -> Bundle:
     """Return the bundle of parsed files, or raise ConfigError naming every fault found.
 
-    Others are `journey` and `playbooks`. Without the latter nobody knows which there are, and rules may name any.
+    Others are `journey` and `playbooks`, and `calendars`, the tables made of that file. Without playbooks nobody knows
+    which there are, and rules may name any.
     """
     config = {"scorecard": scorecard, "rules": rules, **others}
     compile_bundle("", config)
@@ -65,7 +67,8 @@ def compile_bundle(version: str, config: Mapping[str, Any]) -> CompiledBundle:
     if "playbooks" in config:
         playbooks = _read(config, name="playbooks", kind=dict[str, Playbook], faults=faults)
         faults += _playbook_faults(rules, playbooks)
-    if faults or scorecard is None or rules is None or journey is None:
+    calendars = _calendars(config, faults=faults)
+    if faults or calendars is None or scorecard is None or rules is None or journey is None:
         raise ConfigError(faults)
     return CompiledBundle(
         version=version,
@@ -78,6 +81,7 @@ def compile_bundle(version: str, config: Mapping[str, Any]) -> CompiledBundle:
         dimension_names=tuple(name for some in _scorecards(scorecard).values() for name in some),
         dimension_weights=tuple(one.weight for some in _scorecards(scorecard).values() for one in some.values()),
         hazards_to_pass=np.array(hazard_table(rules.silence.alpha_permille), np.int64),
+        calendars=calendars,
         signal_names=_signal_names(scorecard),
         automation_sources=frozenset(map(source_of, scorecard.signals.automation_sources)),
         route=route_of(journey),
@@ -89,6 +93,14 @@ def _read(config: Mapping[str, Any], *, name: str, kind: type[T], faults: list[F
     found = list(faults_of_shape(config.get(name), kind, key=(name,)))
     faults += found
     return None if found else msgspec.convert(config.get(name), kind)
+
+
+def _calendars(config: Mapping[str, Any], *, faults: list[Fault]) -> Calendars | None:
+    """Compile the tables of calendars; bundles of older versions have none."""
+    if config.get("calendars") is None:
+        return compile_calendars(None)
+    tables = _read(config, name="calendars", kind=Tables, faults=faults)
+    return None if tables is None else compile_calendars(tables)
 
 
 def _scorecard_faults(scorecard: Scorecard) -> Iterator[Fault]:

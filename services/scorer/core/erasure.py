@@ -136,5 +136,6 @@ def _clear(row: int, *, activity: Activity, facts: Facts) -> None:
     activity.accounts["due"][row] = _NOT_DUE
     activity.empty_chains(row)
     activity.goals.pop(row, None)
+    activity.closures.pop(row, None)
     for known in (facts.fields, facts.attributes, facts.listed, facts.overrides):
         known.pop(row, None)

@@ -8,12 +8,14 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from services.scorer.core.activity import Activity
+from services.scorer.core.calendar import NOWHERE, country_key, zone_key
 from services.scorer.core.days import DAY, NO_DAY
 from services.scorer.core.goals import goal_of
 from services.scorer.core.table import NONE
 from shared.contracts.events import (
     AccountFacts,
     Billing,
+    Closure,
     Goal,
     Override,
     Sentiment,
@@ -101,6 +103,11 @@ class Facts:
         columns["stage_day"][account] = NO_DAY if stage_at is None else (stage_at - roll) // DAY
         columns["fact_day"][account] = (fact_at - roll) // DAY
         columns["trial"][account] = known.get("trial", False)
+        columns["zone"][account] = zone_key(known["timezone"]) if "timezone" in known else NOWHERE
+        columns["country"][account] = country_key(known.get("country", ""))
+        activity.closures.pop(account, None)
+        if "closures" in fields:
+            activity.closures[account] = [(first, last) for first, last in fields["closures"][0]]
         columns["seats"][account] = known.get("seats", NONE)
         columns["deleted"][account] = known.get("deleted", False)
         columns["subscription"][account] = SUBSCRIPTIONS.index(known.get("subscription", ""))
@@ -128,11 +135,17 @@ class Facts:
             columns[name][account], columns[f"{name}_at"][account] = fields.get(name, (NONE, NONE))[:2]
 
 
+def _spans(closures: Iterable[Closure]) -> list[tuple[int, int]]:
+    """Return the first and last day (days since 1970-01-01) of each closure."""
+    return [((closure.first - _EPOCH).days, (closure.last - _EPOCH).days) for closure in closures]
+
+
 def _fields_of(data: msgspec.Struct, *, at: int) -> Iterable[tuple[str, Any]]:
     told: Iterable[tuple[str, Any]] = ()
     match data:
         case AccountFacts():
             told = [(name, value) for name, value in msgspec.structs.asdict(data).items() if value is not None]
+            told = [(name, _spans(value) if name == "closures" else value) for name, value in told]
         case Billing():
             told = [(f"{data.status.value}_at", at)]
         case Survey():

@@ -161,7 +161,8 @@ def _held_then(condition: Condition, then: Ints, *, rows: Ints, activity: Activi
         case "silence":
             last = last_before(then, rows=rows, activity=activity)
             first_day, front = (columns[name][rows].astype(np.int64) for name in ("first_day", "front"))
-            forgotten = np.maximum(day_of(last, roll=roll) - CONSIDERED_DAYS, first_day) <= front - HORIZON_DAYS
+            # the earliest local day considered may begin on the account-day before it
+            forgotten = np.maximum(day_of(last, roll=roll) - CONSIDERED_DAYS - 1, first_day) <= front - HORIZON_DAYS
             known = np.flatnonzero((last != MISSING) & ~forgotten)
             held = np.ones(len(rows), bool)
             held[known] = deadlines_of(activity, rows=rows[known], last=last[known], bundle=bundle) <= then[known]

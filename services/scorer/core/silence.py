@@ -4,6 +4,7 @@ import numpy as np
 
 from services.scorer.core.activity import Activity
 from services.scorer.core.bundle import CompiledBundle
+from services.scorer.core.calendar import local_time
 from services.scorer.core.days import HOUR, back_from
 from services.scorer.core.rhythm import deadlines
 from services.scorer.core.table import NONE, Ints
@@ -14,12 +15,22 @@ def deadlines_of(activity: Activity, *, rows: Ints, last: Ints, bundle: Compiled
     columns = activity.accounts
     if not rows.size:
         return np.zeros(0, np.int64)
+    closing = np.flatnonzero(np.isin(rows, list(activity.closures))).tolist()
+    closures = [(place, span) for place in closing for span in activity.closures[int(rows[place])]]
+    local = local_time(
+        last,
+        roll=columns["roll"][rows].astype(np.int64),
+        zone=columns["zone"][rows].astype(np.int64),
+        country=columns["country"][rows].astype(np.int64),
+        closures=closures,
+        calendars=bundle.calendars,
+    )
     return deadlines(
         last,
-        roll=columns["roll"][rows],
         first_day=columns["first_day"][rows].astype(np.int64),
         front=columns["front"][rows].astype(np.int64),
         hours=columns["hours"][rows],
+        local=local,
         hazards_to_pass=bundle.hazards_to_pass,
     )
 

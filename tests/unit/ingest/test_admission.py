@@ -125,6 +125,7 @@ def track(name: str, /, **properties: Any) -> dict[str, Any]:
                     "renewalDate": "2027-01-31",
                     "timezone": "Europe/Berlin",
                     "country": "DE",
+                    "closures": [{"from": "2026-12-21", "to": "2026-12-23T00:00:00Z"}],
                     "parent": "holding",
                     "trial": "no",
                     "csm_phone": "+49",
@@ -142,6 +143,7 @@ def track(name: str, /, **properties: Any) -> dict[str, Any]:
                 "renewal_date": "2027-01-31",
                 "timezone": "Europe/Berlin",
                 "country": "DE",
+                "closures": [{"from": "2026-12-21", "to": "2026-12-23"}],
                 "parent": "holding",
                 "trial": False,
             },
@@ -185,6 +187,24 @@ def test_from_a_call_to_a_kind(said: dict[str, Any], kind: Kind, expected: dict[
 )
 def test_what_is_refused_and_why(said: dict[str, Any], expected: Reason) -> None:
     assert reason(said) == expected
+
+
+@pytest.mark.parametrize(
+    ("closures", "read"),
+    [
+        ([], []),
+        ([{"from": "2026-12-21", "to": "2026-12-23"}] * 32, [{"from": "2026-12-21", "to": "2026-12-23"}] * 32),
+        ([{"from": "2026-12-21", "to": "2026-12-23"}] * 33, None),
+        ([{"from": "2026-12-21"}], None),
+        ([{"from": "2026-02-30", "to": "2026-03-01"}], None),
+        ("2026-12-21", None),
+        (["2026-12-21"], None),
+    ],
+)
+def test_closures_are_read_whole_or_left_out(closures: object, read: object) -> None:
+    found = judged({"type": "group", "groupId": "acme", "traits": {"closures": closures}})
+    assert data(found.events[0]).get("closures") == read
+    assert found.dropped == (["closures"] if read is None else [])
 
 
 def test_an_unreadable_trait_is_left_out_and_noted_and_the_event_is_kept() -> None:

@@ -6,9 +6,10 @@ import msgspec
 import pytest
 
 from lab.oracle import Bundle, Result, run
-from lab.oracle_features import DAY, HOUR, History, deadline_after, features_of, millionths_of_ln
+from lab.oracle_features import DAY, HOUR, History, features_of
 from lab.oracle_health import band_of, contributions_of
 from lab.oracle_records import Record
+from lab.oracle_rhythm import deadline_after, millionths_of_ln
 from shared.contracts.events import tick_record, type_of, wire_time
 from shared.contracts.health import Band
 from shared.contracts.partition import roll_ms
@@ -190,25 +191,44 @@ def test_days_91_behind_the_front_are_forgotten() -> None:
 
 
 def test_the_deadline_of_a_new_account_is_the_prior_spread_evenly() -> None:
-    # No considered day (first day = the day of L): q = 512 Mon-Fri, 128 Sat Sun; H = 693,147 and 133,531.
-    # n8 = 32 * (5*512 + 2*128) // 1024 = 88; the hazard to pass = floor(1e6 * ln(88*1000 / 80)) = 7,003,065.
-    # Hours are equal: 693,147 // 24 = 28,881 and 133,531 // 24 = 5,563 millionths each.
-    # L = Monday 00:00: a week gives 5*24*28,881 + 2*24*5,563 = 3,732,744; two give 7,465,488, so it falls in the
-    # second week: missing 3,270,321 after one; its Mon-Thu give 2,772,576, missing 497,745 on Friday:
-    # 17 hours give 490,977, missing 6,768 of 28,881 at 17:00 -> ceil(6,768 * 3,600,000 / 28,881) = 843,628 ms.
+    # No considered day: q = 512 Mon-Fri, 128 Sat Sun, in 1024ths; a day's hazard 693,147 and 133,531.
+    # n8 = 32 * (5*512 + 2*128) // 1024 = 88; the hazard to pass = floor(1e6 * ln(88*1000 / 7000)) = 2,531,426.
+    # L = Monday: Tue-Thu give 2,079,441, missing 451,985 of Friday. 452 thousandths are 36,364 of 100,000:
+    # 1024 * 36,364 * 24 = 893,681,664 of the day's weight, 512 * 100,000 an hour: 17 hours and some of the next. L is
+    # at the beginning of its hour, and so is the deadline.
     last = moment(MONDAY, 0)
-    found = deadline_after(present(last), last, alpha_permille=10)
-    assert millionths_of_ln(1100, 1) == 7_003_065
-    assert found == moment(MONDAY + 11, 17) + 843_628
+    found = deadline_after(present(last), last, alpha_permille=1000)
+    assert millionths_of_ln(88, 7) == 2_531_426
+    assert found == moment(MONDAY + 4, 17)
+    # with an α of a hundredth, and more doubt every week, what is not known is not missed
+    assert deadline_after(present(last), last, alpha_permille=10) == last + 84 * DAY
 
 
 def test_the_deadline_comes_a_day_after_the_last_activity_at_the_soonest() -> None:
     every_hour = [moment(MONDAY - day, hour) for day in range(1, 85) for hour in range(24)]
-    last = moment(MONDAY, 0)
-    # q = 1008 (clamped: 12 of 12 weeks, 1024*12 + 1024 // 14 = 950 on weekdays, 896 at weekends)
-    found = deadline_after(present(*every_hour, last), last, alpha_permille=1000)
-    assert found > last + DAY
-    assert deadline_after(present(*every_hour, last), last, alpha_permille=10**6) == last + DAY
+    morning, night = moment(MONDAY, 0), moment(MONDAY, 23)
+    assert deadline_after(present(*every_hour, morning), morning, alpha_permille=10**6) > morning + DAY
+    assert deadline_after(present(*every_hour, night), night, alpha_permille=10**6) == night + DAY
+
+
+def test_a_calendar_moves_the_day_and_takes_days_off() -> None:
+    # Every day at 23:00 UTC, which is 08:00 of the next day in Tokyo; Wed-Fri after the last are off.
+    tables = {
+        "first_day": MONDAY,
+        "days": 30,
+        "zones": [{"names": ["Asia/Tokyo"], "at": [], "minutes": [540]}],
+        "countries": {"JP": {"weekend": [5, 6], "off": [2, 1, 1]}},
+    }
+    last = moment(MONDAY, 23)
+    history = present(*(moment(MONDAY - day, 23) for day in range(85)))
+    everywhere = deadline_after(history, last, alpha_permille=10, calendars=tables)
+    for name, value in (("timezone", "Asia/Tokyo"), ("country", "jp")):
+        history.learn(name, value, stamp=(0, b"", b""))
+    at_home = deadline_after(history, last, alpha_permille=10, calendars=tables)
+    # UTC: Tuesday and Wednesday are enough. In Tokyo L is Tuesday's, Wed-Fri are off, and at weekends, of which less is
+    # known, activity is a little less sure: Saturday and Sunday don't do, it takes some of Monday
+    assert history.day(everywhere) == MONDAY + 2
+    assert history.day(at_home + 9 * HOUR) == MONDAY + 7
 
 
 def test_contributions_sum_to_the_health() -> None:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from services.scorer.core.calendar import compile_calendars, local_time
 from services.scorer.core.days import DAY, HORIZON_DAYS, HOUR
 from services.scorer.core.rhythm import LONGEST, deadlines, hazard_table
 
@@ -16,10 +17,17 @@ def deadline(active: dict[int, list[int]], *, last: int, alpha: int = 10) -> int
     return int(
         deadlines(
             np.array([last]),
-            roll=np.array([0]),
             first_day=np.array([min(active)]),
             front=np.array([max(active)]),
             hours=hours,
+            local=local_time(
+                np.array([last]),
+                roll=np.array([0]),
+                zone=np.array([0]),
+                country=np.array([0]),
+                closures=[],
+                calendars=compile_calendars(None),
+            ),
             hazards_to_pass=np.array(hazard_table(alpha)),
         )[0]
     )
@@ -40,7 +48,7 @@ def test_a_workday_account_is_not_missed_over_the_weekend_but_by_midweek() -> No
 
 def test_hazard_accrues_where_the_account_is_used_to_be_active() -> None:
     found = deadline(workdays(12), last=max(workdays(12)) * DAY + 14 * HOUR)
-    assert 9 <= found % DAY // HOUR <= 15
+    assert 9 <= found % DAY // HOUR <= 20
 
 
 def test_a_rarely_active_account_is_given_weeks() -> None:
