@@ -189,8 +189,8 @@ class CompiledBundle:
     """Sources, as events name them, whose presence is automation."""
     route: Route
     """The journey."""
-    days_back: int
-    """How many days its measures and rules look back at most, today included."""
+    days_back: tuple[int, ...]
+    """By scorecard: of how many days its measures and the rules count events at most, today included."""
 
     @property
     def rule_names(self) -> list[str]:

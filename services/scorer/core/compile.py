@@ -85,7 +85,10 @@ def compile_bundle(version: str, config: Mapping[str, Any]) -> CompiledBundle:
         signal_names=_signal_names(scorecard),
         automation_sources=frozenset(map(source_of, scorecard.signals.automation_sources)),
         route=route_of(journey),
-        days_back=max(feature.days for feature in _features_read(scorecard, rules)),
+        days_back=tuple(
+            max(feature.days for feature in _features_read(dimensions, rules))
+            for dimensions in _scorecards(scorecard).values()
+        ),
     )
 
 
@@ -210,9 +213,9 @@ def _signal_names(scorecard: Scorecard) -> dict[str, str]:
     return names
 
 
-def _features_read(scorecard: Scorecard, rules: Rules) -> list[Feature]:
-    """Return every feature that measures and rules read."""
-    names = {feature for _, _, feature, _ in _all_measures(scorecard)}
+def _features_read(dimensions: Mapping[str, Dimension], rules: Rules) -> list[Feature]:
+    """Return every feature that the measures of a scorecard and the rules read."""
+    names = {feature for dimension in dimensions.values() for feature in dimension.measures}
     names |= {condition.feature for rule in rules.rules for condition in (*rule.all, *rule.minimum, *rule.critical)}
     return [feature for name in names if (feature := feature_called(name)) is not None]
 

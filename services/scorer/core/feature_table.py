@@ -22,7 +22,7 @@ _NO_PRESENCE: Final = "no presence yet"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feature:
-    """One number about an account; `missing` says when there is none, and `days` how far back it looks."""
+    """One number about an account; `missing` says when there is none, `days` how many days of events it counts."""
 
     name: str
     meaning: str
@@ -101,12 +101,12 @@ _TABLE: Final = (
         of=formulas.active_days_ever,
     ),
     *(
-        _row(f"active_days_{days}", "days with presence", "days", _last(days), days, formulas.active_days(days))
+        _row(f"active_days_{days}", "days with presence", "days", _last(days), 1, formulas.active_days(days))
         for days in WINDOWS
     ),
     _but(
         "no active day in the earlier half",
-        _row("active_days_change", "change of days with presence", "‰", _HALVES, 57, formulas.active_days_change),
+        _row("active_days_change", "change of days with presence", "‰", _HALVES, 1, formulas.active_days_change),
     ),
     _row("recency_days", "days since the latest day with presence", "days", "ever", 1, formulas.recency),
     _row(

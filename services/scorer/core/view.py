@@ -140,7 +140,7 @@ class View:
 
     def active_days(self, *, since: int, until: int = 0) -> Ints:
         """Count active days among D − since … D − until."""
-        days: Ints = np.count_nonzero(self._hours(since + 1)[:, until:], axis=1)
+        days: Ints = np.count_nonzero(self._hours[:, until : since + 1], axis=1)
         return days
 
     def events(self, group: str, *, since: int, until: int = 0) -> Ints:
@@ -200,20 +200,27 @@ class View:
         segments = self.column("segment").astype(np.int64)
         return self._medians.of(feature, days=self.at // DAY, segments=segments, names=self.activity.segments.texts)
 
-    def _hours(self, days: int) -> Column:
+    @cached_property
+    def _hours(self) -> Column:
+        """Return the active hours of the days D, D − 1, … that are not forgotten (accounts × days)."""
         activity = self.activity.accounts
-        return back_from(activity["hours"], activity["front"], rows=self.rows, day=self.day, days=days)
+        return back_from(activity["hours"], activity["front"], rows=self.rows, day=self.day, days=HORIZON_DAYS)
 
     def _running_sums(self, group: str, *, days: int) -> Ints:
         """Return counts of the latest 0, 1, 2 … days, at least up to `days`."""
         if group in self._sums and self._sums[group].shape[1] > days:
             return self._sums[group]
-        days = max(days, self.bundle.days_back)
+        days = max(days, self._days_back)
         sums, signals = np.zeros((len(self.rows), days + 1), np.int64), self.activity.signals
         for where, links in self._links_of(group):
             sums[where, 1:] += back_from(signals["count"], signals["front"], rows=links, day=self.day[where], days=days)
         self._sums[group] = np.cumsum(sums, axis=1, out=sums)
         return sums
+
+    @cached_property
+    def _days_back(self) -> int:
+        """Return of how many days events are counted at most, so that they are counted once."""
+        return max((self.bundle.days_back[card] for card in set(self.scorecard.tolist())), default=1)
 
     def _links_of(self, group: str) -> Links:
         """Return links of the accounts' signals, without those of other groups."""

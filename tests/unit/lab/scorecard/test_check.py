@@ -46,7 +46,7 @@ def test_what_there_is_is_shown_and_every_case_comes_out(config: Path, capsys: p
     text = "\n".join(said)
     assert "scorecard default: accounts that no other fits" in text
     assert "scorecard enterprise: segment enterprise or" in text
-    assert "sentiment                  18.8%  0 gives 0 … 100 gives 100, missing: 50 points" in text
+    assert "sentiment                  19.1%  0 gives 0 … 100 gives 100, missing: 50 points" in text
     assert "rule failed_payment: critical, on fact" in text
     assert "note: features_used has nothing to count: name events under key_features of scorecard.yaml" in text
     assert said[-1].endswith("files come out as they must")
