@@ -5,7 +5,7 @@ Written from that page alone. It is slow, keeps everything, and computes every n
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -28,7 +28,7 @@ from lab.oracle_medians import Usual, compared, usual_by
 from lab.oracle_records import CHECKED, FACTS, Dead, Event, Record, Tick, read
 from lab.oracle_rhythm import deadline_after
 from lab.oracle_seen import Seen
-from shared.contracts.context import Guard, GuardState, Import, ImportState, Quarantine, Summary
+from shared.contracts.context import Guard, GuardState, Import, ImportState, Quarantine, Summary, source_in
 from shared.contracts.events import MOVED_HEADER, AccountFacts, Kind
 from shared.contracts.health import AccountHealth, Attributes, Band, OpenEpisode, OverrideNote
 from shared.contracts.partition import partition_of, roll_ms
@@ -127,6 +127,8 @@ class Log:
     rows: dict[str, int] = field(default_factory=dict)
     heard: dict[str, int] = field(default_factory=dict)
     guarded: set[str] = field(default_factory=set)
+    missed: dict[str, int] = field(default_factory=dict)
+    """Guards whose hold is over though what they miss is not back, and when it began: a matter of one tick."""
     usual: dict[int, Usual] = field(default_factory=dict)
     """Medians by segment and feature, by the UTC day of the ticks they are good for."""
     accounts: dict[str, Account] = field(default_factory=dict)
@@ -349,7 +351,10 @@ def _tick(log: Log, tick: Tick, *, offset: int) -> str:
         changed = before is None or before.version != log.bundle.version
         log.usual.setdefault(tick.at // DAY, usual_by([e for e in entries if isinstance(e, Summary)]))
         running = {job for job in log.rows if _runs(log, job, entries, at=tick.at)}
-        were_guarded, log.guarded = log.guarded, _guarded(log, entries, at=tick.at)
+        silent = _silent(log, entries)
+        were_guarded = log.guarded
+        log.guarded = {key for key, since in silent.items() if tick.at < since + 4 * HOUR}
+        log.missed = {key: since for key, since in silent.items() if key not in log.guarded}
         evaluation = Evaluation(offset=offset, at=tick.at)
         _evaluate(log, evaluation, changed=changed, running=running, freed=were_guarded - log.guarded)
     return "tick"
@@ -362,10 +367,11 @@ def _runs(log: Log, job: str, entries: list[Entry], *, at: int) -> bool:
     return at < max(said[-1].at, log.heard[job]) + 600_000
 
 
-def _guarded(log: Log, entries: list[Entry], *, at: int) -> set[str]:
+def _silent(log: Log, entries: list[Entry]) -> dict[str, int]:
+    """Return the guards of which the last word is that they are held, and when that was said."""
     guards = [entry for entry in entries if isinstance(entry, Guard) and log.partition in entry.partitions]
-    last = {guard.source: guard for guard in guards}
-    return {source for source, guard in last.items() if guard.state is GuardState.HELD and at < guard.at + 4 * HOUR}
+    last = {guard.key: guard for guard in guards}
+    return {key: guard.at for key, guard in last.items() if guard.state is GuardState.HELD}
 
 
 def _evaluate(log: Log, evaluation: Evaluation, *, changed: bool, running: set[str], freed: set[str]) -> None:
@@ -376,7 +382,7 @@ def _evaluate(log: Log, evaluation: Evaluation, *, changed: bool, running: set[s
         if account.gone or (account.job in running and not changed):
             continue
         is_over = account.job is not None and account.job not in running
-        is_freed = any(account.history.is_fed_by(source) for source in freed)
+        is_freed = any(account.history.is_fed_by(source_in(key)) for key in freed)
         if account.touched or account.due <= evaluation.at or changed or is_over or is_freed:
             _judge(log, account, evaluation, standing=changed or is_over)
             account.job = None if is_over else account.job
@@ -405,8 +411,10 @@ def _judge(log: Log, account: Account, evaluation: Evaluation, *, standing: bool
         return
     history, t, bundle = account.history, evaluation.at, log.bundle
     usual = log.usual.get(t // DAY, {}).get(history.value("segment") or "", {})
-    held = any(history.is_fed_by(source) for source in log.guarded)
+    held = any(history.is_fed_by(source_in(key)) for key in log.guarded)
+    missed = [since for key, since in log.missed.items() if history.is_fed_by(source_in(key))]
     view = _view(history, t, bundle=bundle, usual=usual, held=held)
+    view = replace(view, missed_since=min(missed, default=None))
     stage = stage_of(view, bundle.scorecard.get("stages") or {})
     card, dimensions = scorecard_of(history, stage, bundle.scorecard)
     contributions = contributions_of(view.features, dimensions) if view.enough and not history.ended else []

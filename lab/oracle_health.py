@@ -57,6 +57,8 @@ class View:
     calendars: Tables | None = None
     held: bool = False
     """Whether a guarded source feeds the account."""
+    missed_since: int | None = None
+    """When the hold began of a source that feeds the account and is missed."""
 
     def stands_still(self, rule: Rule) -> bool:
         return self.held and rule["based_on"] == "activity" and not self.history.ended
@@ -284,4 +286,6 @@ def _told(view: View, rule: Rule) -> list[Evidence]:
         if feature == "usage_change" and "usage_7" in view.features:
             normal = view.features["usage_normal_28"] // 4
             told.append(Evidence(feature="usage_7", value=view.features["usage_7"], normal=normal))
+    if rule["based_on"] == "activity" and view.missed_since is not None:
+        told.append(Evidence(feature="incomplete_data", value=view.t - view.missed_since))
     return told

@@ -12,7 +12,17 @@ from aiokafka.structs import ConsumerRecord
 from msgspec.structs import replace
 
 from services.alerts.channels.channel import Busy, Channel, ChannelProblem, Doubtful, Order, Refused
-from services.alerts.core.lists import Day, Gathering, elsewhere, ended, incident, is_past, struck
+from services.alerts.core.lists import (
+    Day,
+    Gathering,
+    elsewhere,
+    ended,
+    guarded_by,
+    incident,
+    is_past,
+    of_incident,
+    struck,
+)
 from services.alerts.core.notice_message import notice_message
 from services.alerts.core.routing import ChannelName, Routes
 from services.alerts.desk import Desk, Fenced
@@ -47,7 +57,7 @@ class Board:
 
 @dataclass(slots=True, kw_only=True)
 class Incidents:
-    """The guards that are held now, by source and partition, as the context topic tells them."""
+    """The guards that are held now, by key and partition, as the context topic tells them."""
 
     held: dict[str, dict[int, Guard]] = field(default_factory=dict)
     upto: int = -1
@@ -65,14 +75,14 @@ class Incidents:
         except msgspec.MsgspecError:
             structlog.get_logger(__name__).exception("unreadable_guard", offset=record.offset)
             return
-        mine = self.held.setdefault(guard.source, {})
+        mine = self.held.setdefault(guard.key, {})
         for partition in guard.partitions:
             if guard.state is GuardState.HELD:
                 mine.setdefault(partition, guard)
             else:
                 mine.pop(partition, None)
         if not mine:
-            del self.held[guard.source]
+            del self.held[guard.key]
 
 
 class Notices:
@@ -125,17 +135,25 @@ class Notices:
             del self._notices[notice.id]
 
     def _new_incidents(self, now: int) -> Iterable[Notice]:
-        """Yield incidents that began or ended: one a source, however many workers hold it."""
-        running = {n.source: n for n in self._notices.values() if n.source is not None and n.ended_at is None}
-        for source, guards in self._incidents.held.items():
-            if source not in running:
-                accounts = sum({guard.at: guard.accounts for guard in guards.values()}.values())
-                since = min(guard.at for guard in guards.values())
-                yield incident(
-                    source, since=since, accounts=accounts, routes=self._board.routes, now=now, channel=self._channel
-                )
-        for source, notice in running.items():
-            if source not in self._incidents.held:
+        """Yield incidents that began or ended: one a guard, however many workers hold it, and one as its hold ends."""
+        begun = [notice for notice in self._notices.values() if notice.source is not None and notice.ended_at is None]
+        running = {(notice.kind, guarded_by(notice)): notice for notice in begun}
+        for key, guards in self._incidents.held.items():
+            since = min(guard.at for guard in guards.values())
+            accounts = sum({guard.at: guard.accounts for guard in guards.values()}.values())
+            for kind in of_incident(since=since, now=now):
+                if (kind, key) not in running:
+                    yield incident(
+                        next(iter(guards.values())),
+                        kind=kind,
+                        since=since,
+                        accounts=accounts,
+                        routes=self._board.routes,
+                        now=now,
+                        channel=self._channel,
+                    )
+        for (_, key), notice in running.items():
+            if key not in self._incidents.held:
                 yield ended(notice, now=now)
 
     async def _tell(self, notice: Notice) -> None:

@@ -18,13 +18,13 @@ from services.scorer import topology as agreement
 from services.scorer.checkpoint import Activity
 from services.scorer.context import Context
 from services.scorer.core.batch import Batch
+from services.scorer.core.guard import Patience, Watch
 from services.scorer.core.open_list import open_list
 from services.scorer.core.partition import Partition
 from services.scorer.cores import Columnar
 from services.scorer.eventlog import EventLog
 from services.scorer.feed import QUEUED_BATCHES, BatchApp, BatchSchema, Owner, check_faust
 from services.scorer.fence import Exit, end_process
-from services.scorer.guard import Patience, Watch
 from services.scorer.guarding import Guarding
 from services.scorer.listing import Listing
 from services.scorer.loop import Loop

@@ -164,7 +164,7 @@ class Context:
             bundle=next((bundle for at, bundle in reversed(self._bundles) if at <= offset), None),
             imports={entry.job: entry for entry in entries if isinstance(entry, Import)},
             guards={
-                entry.source: entry for entry in entries if isinstance(entry, Guard) and partition in entry.partitions
+                entry.key: entry for entry in entries if isinstance(entry, Guard) and partition in entry.partitions
             },
             summaries=self._summaries.at(offset),
         )

@@ -1,19 +1,33 @@
 """Keep the guards of sources: what the log of our partitions shows, said once in the context topic and in gauges."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
 from services.scorer import metrics
-from services.scorer.context import Context
-from services.scorer.core.step import LONGEST_HOLD
+from services.scorer.core.guard import Watch
+from services.scorer.core.known import Known
 from services.scorer.cores import State
-from services.scorer.guard import Watch
-from shared.contracts.context import Guard, GuardState
+from shared.contracts.context import LONGEST_HOLD, Guard, GuardState, source_in
 
 log: Final = structlog.get_logger(__name__)
+
+
+class Told(Protocol):
+    """What guarding needs of the context topic."""
+
+    @property
+    def offset(self) -> int:
+        """The last offset read."""
+
+    def known_at(self, offset: int, partition: int) -> Known:
+        """Return what is known at an offset in a partition."""
+
+    async def tell(self, entry: Guard) -> None:
+        """Append an entry and return when it has been read back."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -21,7 +35,7 @@ class Guarding:
     """The guards of one process; `watch` is told of every batch, `look` asks it once a second."""
 
     watch: Watch
-    context: Context
+    context: Told
     now_ms: Callable[[], int]
     _shown: frozenset[str] = frozenset()
     _ends: Mapping[int, int] = field(default_factory=dict)
@@ -32,7 +46,8 @@ class Guarding:
         Silent is a source only if nothing is unread that lay in the log when this was asked last.
         """
         now = self.now_ms()
-        held = self._held(states, now=now)
+        standing = self._standing(states)
+        self._show(standing, now=now)
         before, self._ends = self._ends, ends
         is_caught_up = all(
             partition in before and state.position >= before[partition] for partition, state in states.items()
@@ -40,23 +55,32 @@ class Guarding:
         for guard in self.watch.decide(
             now,
             partitions=states,
-            held=held,
+            held=standing,
             fed=lambda source: sum(state.fed_by(source) for state in states.values()),
         ):
             if is_caught_up or guard.state is GuardState.OVER:
                 await self.context.tell(guard)
                 metrics.GUARDS.labels(guard.state).inc()
-                log.warning("source_guard", source=guard.source, state=guard.state, accounts=guard.accounts)
+                log.warning(
+                    "source_guard",
+                    source=guard.source,
+                    name=guard.event,
+                    state=guard.state,
+                    accounts=guard.accounts,
+                )
 
-    def _held(self, states: Mapping[int, State], *, now: int) -> Mapping[str, Guard]:
-        """Return the guards in force in some of our partitions, by source, and show them."""
+    def _standing(self, states: Mapping[int, State]) -> Mapping[str, Guard]:
+        """Return the guards that some of our partitions were told of and that are not over, by key."""
         known = [self.context.known_at(self.context.offset, partition).guards for partition in states]
-        guards = {source: guard for some in known for source, guard in some.items() if guard.state is GuardState.HELD}
-        held = {source: guard for source, guard in guards.items() if now < guard.at + LONGEST_HOLD}
-        for source in self._shown - held.keys():
-            metrics.GUARDED.labels(source).set(0)
-            metrics.HOLDS_EXPIRED.inc(source in guards)
-        for source in held:
-            metrics.GUARDED.labels(source).set(1)
+        return {key: guard for some in known for key, guard in some.items() if guard.state is GuardState.HELD}
+
+    def _show(self, standing: Mapping[str, Guard], *, now: int) -> None:
+        """Set the gauges of the sources whose rules are held, and count holds that ended before their source came."""
+        held = {key for key, guard in standing.items() if now < guard.at + LONGEST_HOLD}
+        metrics.HOLDS_EXPIRED.inc(len((self._shown - held) & standing.keys()))
+        silent = held & {guard.source for guard in standing.values()}
+        lost = Counter(standing[key].source for key in held - silent)
+        for source in {source_in(key) for key in self._shown | held}:
+            metrics.GUARDED.labels(source).set(source in silent)
+            metrics.EVENTS_LOST.labels(source).set(lost[source])
         self._shown = frozenset(held)
-        return held

@@ -20,12 +20,12 @@ from services.scorer.checkpoint import ActivityLog, Cycles, Loaded, load
 from services.scorer.context import Context, named_context
 from services.scorer.core.batch import Batch
 from services.scorer.core.fates import Fate
+from services.scorer.core.guard import Watch
 from services.scorer.core.publish import HealthRow
 from services.scorer.core.step import Outputs
 from services.scorer.cores import Core, S
 from services.scorer.eventlog import EventLog
 from services.scorer.fence import Exit, Fence, end_process
-from services.scorer.guard import Watch
 from services.scorer.lane import Decided, Lane
 from services.scorer.listing import Listing
 from services.scorer.mirror import Mirror

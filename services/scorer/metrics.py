@@ -77,6 +77,11 @@ REDIS_WRITE = Histogram(
     buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5),
 )
 GUARDED = Gauge("churn_scorer_source_guarded", "1 while the rules of a silent source are held (SRE: page)", ["source"])
+EVENTS_LOST = Gauge(
+    "churn_scorer_events_lost",
+    "Event names of a source that are missing while their users are there (SRE: page)",
+    ["source"],
+)
 GUARDS = with_zeros(
     Counter("churn_scorer_guards", "Sources that fell silent (held) or came back (over) (SRE)", ["state"]),
     [state.value for state in GuardState],

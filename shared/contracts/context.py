@@ -1,8 +1,12 @@
 """Define the entries of `churn.context.v1`: what a partition can't know alone. The Kafka key is the entry's kind."""
 
 from enum import StrEnum
+from typing import Final
 
 import msgspec
+
+LONGEST_HOLD: Final = 4 * 3_600_000
+"""How long (ms) rules are held at most: then their accounts are judged on incomplete data."""
 
 
 class ContextKind(StrEnum):
@@ -52,7 +56,7 @@ class Import(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GuardState(StrEnum):
-    """Whether the rules fed by a source are held."""
+    """Whether the rules fed by a source, or by one of its event names, are held."""
 
     HELD = "held"
     OVER = "over"
@@ -61,8 +65,9 @@ class GuardState(StrEnum):
 class Guard(msgspec.Struct, frozen=True, kw_only=True):
     """A source fell silent for many accounts at once, or is back: its rules are held in these partitions meanwhile.
 
-    `source` as events carry it (`/sources/<name>`), `at` wall time and `last_event` the arrival of the source's last
-    event (epoch ms), `accounts` how many accounts it feeds there.
+    `source` as events carry it (`/sources/<name>`); with an `event` only events of that name are missing (`login` and
+    `outcome` are called so where they have none). `at` is wall time and `last_event` the arrival of the last event
+    (epoch ms), `accounts` how many accounts the source feeds there, or came without the event.
     """
 
     source: str
@@ -71,6 +76,22 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True):
     at: int
     last_event: int | None = None
     accounts: int = 0
+    event: str | None = None
+
+    @property
+    def key(self) -> str:
+        """What is guarded: entries with another key are about something else."""
+        return key_of(self.source, event=self.event)
+
+
+def key_of(source: str, *, event: str | None) -> str:
+    """Return the key of the guards of a source, or of one of its event names."""
+    return source if event is None else f"{source}\0{event}"
+
+
+def source_in(key: str) -> str:
+    """Return the source that a guard's key names."""
+    return key.partition("\0")[0]
 
 
 class Crash(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,7 +17,9 @@ class NoticeKind(StrEnum):
     DAILY_LIST = "daily_list"
     """What was found while only observed: one list an owner and day."""
     INCIDENT = "incident"
-    """A source fell silent; for the engineers."""
+    """A source fell silent, or lost an event name; for the engineers."""
+    HOLD_ENDED = "hold_ended"
+    """It is still silent, but its accounts are judged again; for the engineers."""
 
 
 class ListedAlert(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,7 +38,8 @@ class ListedAlert(msgspec.Struct, frozen=True, kw_only=True):
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
     """One message in one place for its whole life; times are epoch ms.
 
-    Lists hold `items` of `owner` (None: accounts without one); an incident names its `source`.
+    Lists hold `items` of `owner` (None: accounts without one); an incident names its `source`, and the
+    `event` if only events of that name are missing.
     """
 
     id: str
@@ -48,6 +51,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     owner: str | None = None
     items: list[ListedAlert] = []
     source: str | None = None
+    event: str | None = None
     accounts: int = 0
     ended_at: int | None = None
 

@@ -21,6 +21,10 @@ class Change(StrEnum):
     EXPIRED = "expired"
 
 
+INCOMPLETE = "incomplete_data"
+"""What evidence is called that a rule was judged though a source is missed: its value is for how long, ms."""
+
+
 class Severity(StrEnum):
     """How bad an episode is."""
 

@@ -1,5 +1,6 @@
 """Lists and incidents on real Kafka through the Slack double: one message each, whatever dies on the way."""
 
+import time
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -89,16 +90,17 @@ async def test_two_workers_that_miss_one_source_are_one_incident(kafka: str, sla
             topic = alerts.alerts.names.context
             await alerts.producer.send_and_wait(topic, msgspec.json.encode(guard), key=ContextKind.GUARD.encode())
 
-        await say(GuardState.HELD, [0, 1], 1)
-        await say(GuardState.HELD, [2, 3], 2)
+        now = time.time_ns() // 1_000_000
+        await say(GuardState.HELD, [0, 1], now)
+        await say(GuardState.HELD, [2, 3], now + 1)
 
         async def told() -> bool:
             return slack.headers() == ["Source web fell silent"]
 
         await soon(told, within_s=20)
         assert slack.where(slack.messages[0]) == "#churn-ops"
-        await say(GuardState.OVER, [0, 1], 3)
-        await say(GuardState.OVER, [2, 3], 4)
+        await say(GuardState.OVER, [0, 1], now + 2)
+        await say(GuardState.OVER, [2, 3], now + 3)
 
         async def over() -> bool:
             return slack.headers() == ["Source web is back"]

@@ -9,12 +9,12 @@ from redis.asyncio import Redis
 
 from services.scorer.checkpoint import Records
 from services.scorer.core.batch import Batch
+from services.scorer.core.guard import Patience, Watch
 from services.scorer.core.known import Known
 from services.scorer.core.partition import Partition
 from services.scorer.core.publish import HealthRow
 from services.scorer.core.step import Outputs
 from services.scorer.cores import Marker
-from services.scorer.guard import Patience, Watch
 from services.scorer.loop import Loop
 from services.scorer.recent import Recents
 from shared.contracts.context import Crash, Quarantine

@@ -197,7 +197,7 @@ class Configurations:
             bundle=bundles[-1] if bundles else None,
             imports={entry.job: entry for entry in entries if isinstance(entry, Import)},
             guards={
-                entry.source: entry for entry in entries if isinstance(entry, Guard) and partition in entry.partitions
+                entry.key: entry for entry in entries if isinstance(entry, Guard) and partition in entry.partitions
             },
             summaries={entry.partition: entry for entry in entries if isinstance(entry, Summary)},
         )

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from services.alerts.core.alert import OPEN_STATES
 from services.alerts.core.routing import ChannelName, Destination, Note, Routes, Why, decide
 from shared.contracts.alerts import Alert, Delivery, DeliveryState
+from shared.contracts.context import LONGEST_HOLD, Guard, key_of
 from shared.contracts.notices import ListedAlert, Notice, NoticeKind, notice_id
 
 BATCH_MS: Final = 3_600_000
@@ -109,23 +110,43 @@ def is_past(notice: Notice, *, now: int) -> bool:
     return is_over and now - notice.changed_at > KEPT_MS
 
 
-def incident(
-    source: str, *, since: int, accounts: int, routes: Routes, now: int, channel: ChannelName = ChannelName.SLACK
+def of_incident(*, since: int, now: int) -> Iterator[NoticeKind]:
+    """Yield what the engineers are told by now of what is missed since `since` and is not back."""
+    yield NoticeKind.INCIDENT
+    if now >= since + LONGEST_HOLD:
+        yield NoticeKind.HOLD_ENDED
+
+
+def incident(  # noqa: PLR0913  what it says, and where
+    guard: Guard,
+    *,
+    kind: NoticeKind = NoticeKind.INCIDENT,
+    since: int,
+    accounts: int,
+    routes: Routes,
+    now: int,
+    channel: ChannelName = ChannelName.SLACK,
 ) -> Notice:
-    """Return the notice of a source that fell silent, for the channel of incidents."""
+    """Return the notice of what a guard misses, or of the end of its hold, for the channel of incidents."""
     destination = Destination(channel=ChannelName.SLACK, target=routes.incidents_channel)
     if channel is ChannelName.MAIL:
         destination = _last_resort(routes) or destination
     return Notice(
-        id=notice_id(NoticeKind.INCIDENT, source, since),
-        kind=NoticeKind.INCIDENT,
+        id=notice_id(kind, guard.key, since),
+        kind=kind,
         revision=1,
         created_at=now,
         changed_at=now,
         delivery=_delivery(destination, now=now),
-        source=source,
+        source=guard.source,
+        event=guard.event,
         accounts=accounts,
     )
+
+
+def guarded_by(notice: Notice) -> str:
+    """Return the key of the guard that an incident is about."""
+    return key_of(notice.source or "", event=notice.event)
 
 
 def ended(notice: Notice, *, now: int) -> Notice:

@@ -13,7 +13,7 @@ from services.alerts.core.routing import Note
 from shared.contracts.alerts import Alert, AlertState, Reason
 from shared.contracts.health import Contribution
 from shared.contracts.playbook import Playbook
-from shared.contracts.risk import Evidence, Severity
+from shared.contracts.risk import INCOMPLETE, Evidence, Severity
 
 REASONS_SHOWN: Final = 8
 COSTS_SHOWN: Final = 3
@@ -183,7 +183,10 @@ def _playbook(reasons: Sequence[Reason], playbooks: Mapping[str, Playbook]) -> P
 
 
 def _point(reason: Reason, background: Background, *, over: bool) -> Point:
-    headline, detail = _words_of(reason, {e.feature: e for e in reason.evidence}, background)
+    by = {e.feature: e for e in reason.evidence}
+    headline, detail = _words_of(reason, by, background)
+    if missed := by.get(INCOMPLETE):
+        detail = ". ".join([*([detail] if detail else []), words.judged_incomplete(missed.value)])
     shown = clean(headline, HEADLINE_LENGTH)
     if over:  # the detail said how things were: "No invoice was paid since" is wrong once one is paid
         return Point(headline=words.reason_over(shown), detail=None, over=True)
@@ -206,7 +209,7 @@ def _words_of(reason: Reason, by: Mapping[str, Evidence], background: Background
     for name, detail in words.SURVEY_DETAIL.items():
         if score := by.get(name):
             return words.survey_score(name, score.value), detail
-    others = [words.evidence(e.feature, e.value, e.normal) for e in reason.evidence]
+    others = [words.evidence(e.feature, e.value, e.normal) for e in reason.evidence if e.feature != INCOMPLETE]
     return words.label(reason.rule), clean("; ".join(others), 500) or None
 
 

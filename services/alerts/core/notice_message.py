@@ -1,4 +1,4 @@
-"""Say a notice: a list of accounts, or that a source fell silent."""
+"""Say a notice: a list of accounts, that a source fell silent, or that its hold ended."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Final
 from services.alerts.core import words
 from services.alerts.core.message import clean, moment
 from services.alerts.core.routing import Note
-from shared.contracts.notices import ListedAlert, Notice, NoticeKind
+from shared.contracts.notices import ListedAlert, Notice
 
 SHOWN: Final = 40
 
@@ -35,7 +35,7 @@ class NoticeMessage:
 
 def notice_message(notice: Notice) -> NoticeMessage:
     """Return what a notice says at its revision."""
-    if notice.kind is NoticeKind.INCIDENT:
+    if notice.kind in words.INCIDENT:
         return _incident(notice)
     shown = notice.items[:SHOWN]
     owner = clean(notice.owner or "") or None
@@ -63,17 +63,17 @@ def _line(item: ListedAlert) -> str:
 
 
 def _incident(notice: Notice) -> NoticeMessage:
-    source = clean((notice.source or "").removeprefix("/sources/"))
-    is_over = notice.ended_at is not None
-    title = words.SOURCE_BACK if is_over else words.SOURCE_SILENT
-    text = words.SOURCE_BACK_TEXT if is_over else words.SOURCE_SILENT_TEXT
-    since = moment(notice.created_at)
-    until = moment(notice.ended_at) if notice.ended_at is not None else ""
+    source, event = clean((notice.source or "").removeprefix("/sources/")), clean(notice.event or "")
+    what = words.event_of(source, event) if event else words.source(source)
+    title, text = words.INCIDENT[notice.kind], words.INCIDENT_TEXT[notice.kind]
+    since, until = moment(notice.created_at), ""
+    if notice.ended_at is not None:
+        title, text, until = words.SOURCE_BACK, words.SOURCE_BACK_TEXT, moment(notice.ended_at)
     return NoticeMessage(
         alert=notice.id,
         owner=None,
-        title=title.format_map({"source": source}),
-        intro=text.format_map({"source": source, "accounts": notice.accounts, "since": since, "until": until}),
+        title=title.format_map({"what": what}),
+        intro=text.format_map({"accounts": notice.accounts, "since": since, "until": until}),
         lines=[],
         more=None,
         note=_note(notice),

@@ -100,17 +100,22 @@ LIST_INTRO: Final[Mapping[NoticeKind, str]] = {
     "Nothing new happened: only what changes from now on will interrupt you.",
     NoticeKind.DAILY_LIST: "Churnwatch only observes for now. It found these accounts at risk since the last list, "
     "the largest first, and would have told you of each.",
-    NoticeKind.INCIDENT: "",
 }
-SOURCE_SILENT: Final = "Source {source} fell silent"
-SOURCE_SILENT_TEXT: Final = (
-    "No event came from {source} since before {since}, for {accounts} accounts at once. Their rules are held: no "
-    "customer success manager is told that these customers are gone. Is the app up, and does its SDK reach the ingest?"
-)
-SOURCE_BACK: Final = "Source {source} is back"
+INCIDENT: Final[Mapping[NoticeKind, str]] = {
+    NoticeKind.INCIDENT: "{what} fell silent",
+    NoticeKind.HOLD_ENDED: "{what} is still silent: its accounts are judged on incomplete data",
+}
+INCIDENT_TEXT: Final[Mapping[NoticeKind, str]] = {
+    NoticeKind.INCIDENT: "Nothing came of it since before {since}, for {accounts} accounts at once. Their rules are "
+    "held: no customer success manager is told that these customers are gone. Is the app up, and does its SDK reach "
+    "the ingest?",
+    NoticeKind.HOLD_ENDED: "Nothing came of it for four hours, and rules are held no longer than that. Its {accounts} "
+    "accounts are judged again, and every alert says that it was judged on incomplete data. Bring the source back.",
+}
+SOURCE_BACK: Final = "{what} is back"
 SOURCE_BACK_TEXT: Final = (
-    "{source} was silent from {since} to {until}. The rules of its accounts are judged again; whoever really stopped "
-    "in that time is told of now."
+    "Events came again by {until}. The rules of its accounts are judged as ever; whoever really stopped in that time "
+    "is told of now."
 )
 VERDICT: Final[Mapping[Verdict, str]] = {Verdict.RIGHT: "{by}: this was right", Verdict.NOT_A_RISK: "{by}: not a risk"}
 BUTTON: Final[Mapping[str, str]] = {"ack": "Acknowledge", "right": "Right", "not_a_risk": "Not a risk"}
@@ -134,6 +139,15 @@ def list_title(kind: NoticeKind, accounts: int) -> str:
     """Return the title of a list."""
     what = "were at risk already" if kind is NoticeKind.STANDING_LIST else "found at risk while observing"
     return f"{accounts} {'account' if accounts == 1 else 'accounts'} {what}"
+
+
+def source(name: str) -> str:
+    return f"Source {name}"
+
+
+def event_of(name: str, event: str) -> str:
+    """Return what is missing where only one event name of a source is."""
+    return f"Event {event} of source {name}"
 
 
 def more_accounts(count: int) -> str:
@@ -232,6 +246,10 @@ def payment_failed(days: int) -> str:
 
 
 PAYMENT_DETAIL: Final = "No invoice was paid since"
+
+
+def judged_incomplete(ms: int) -> str:
+    return f"Judged on incomplete data: a source of this account's events is missed for {duration(ms)}"
 
 
 def survey_score(name: str, value: int) -> str:

@@ -9,7 +9,7 @@ from shared.contracts.context import Guard, Import, Summary
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """The last entry of each thing: the bundle, imports by job, guards by source (those that name the partition).
+    """The last entry of each thing: the bundle, imports by job, guards by key (those that name the partition).
 
     `summaries` are those of every partition, by its number; `core.summary.median_of` reads them.
     """

@@ -38,7 +38,7 @@ class Partition:
         self.erasures = Erasures()
         self.medians = Medians()
         self.guards: frozenset[str] = frozenset()
-        """The sources guarded at the last tick that had a bundle."""
+        """The keys of the guards in force at the last tick that had a bundle."""
         self.running: tuple[tuple[str, int], ...] = ()
         """The imports that ran at that tick, with when they were last heard (epoch ms)."""
         self.lapsed = 0

@@ -11,9 +11,10 @@ import numpy.typing as npt
 from services.scorer.core.apply import apply
 from services.scorer.core.batch import Batch
 from services.scorer.core.bundle import CompiledBundle
-from services.scorer.core.days import DAY, HOUR
+from services.scorer.core.days import DAY
 from services.scorer.core.decode import Code, Decoded, Reason, decode
 from services.scorer.core.erasure import NEVER
+from services.scorer.core.expected import Used, used_in
 from services.scorer.core.fates import FATES, TICK_LEAD, Dead, Fate, Moved, homes_of, sort_out
 from services.scorer.core.features import Features
 from services.scorer.core.imports import NO_JOB
@@ -33,19 +34,22 @@ from services.scorer.core.scorecard import bands_of, health_of
 from services.scorer.core.table import Hashes, Ints
 from services.scorer.core.transitions import expiries, transitions
 from services.scorer.core.view import MISSING, Flags
-from shared.contracts.context import GuardState
+from shared.contracts.context import LONGEST_HOLD, GuardState, source_in
 
 SLICE: Final = 2048
 """Accounts evaluated at once: keeps the working arrays of an evaluation to some tens of megabytes."""
-LONGEST_HOLD: Final = 4 * HOUR
 _CODE_OF: Final = {fate: code for code, fate in enumerate(FATES)}
 
 
 class Arrival(NamedTuple):
-    """Live presence that came through a source: how many events were applied, and the last one's broker timestamp."""
+    """Live presence that came through a source: how many events were applied, and the last one's broker timestamp.
+
+    `used` says which accounts used which names: of all accounts, or of a fair sample of many.
+    """
 
     events: int
     last: int
+    used: frozenset[Used] = frozenset()
 
 
 class Judged(NamedTuple):
@@ -157,7 +161,7 @@ def _fold(state: Partition, batch: Batch, decoded: Decoded, *, rows: Ints, hours
     fresh = applied[is_fresh]
     lasting = apply(state, decoded, rows=rows[fresh], accounts=found[fresh], jobs=jobs[is_fresh])
     outputs.facts += facts_of(batch, decoded, rows=lasting)
-    _arrive(batch, decoded, rows=rows[applied[jobs == NO_JOB]], outputs=outputs)
+    _arrive(state, batch, decoded, rows=rows[applied[jobs == NO_JOB]], outputs=outputs)
 
 
 def _repeats(
@@ -185,14 +189,15 @@ def _note(state: Partition, outputs: Outputs, fate: Fate, *, rows: Ints | Sequen
     outputs.fates[np.asarray(rows, np.int64) - outputs.first] = _CODE_OF[fate]
 
 
-def _arrive(batch: Batch, decoded: Decoded, *, rows: Ints, outputs: Outputs) -> None:
+def _arrive(state: Partition, batch: Batch, decoded: Decoded, *, rows: Ints, outputs: Outputs) -> None:
     present = rows[decoded.code[rows] <= Code.OUTCOME]
     sources = Counter(decoded.envelopes[row].source for row in present.tolist())
+    used = used_in(decoded, rows=present, accounts=state.accounts)
     for source, count in sources.items():
         before = outputs.arrived.get(source, Arrival(0, 0))
         # records of one partition arrive in order: the batch's last stands for each of its sources
         last = max(before.last, int(batch.timestamps[present].max()))
-        outputs.arrived[source] = Arrival(before.events + count, last)
+        outputs.arrived[source] = Arrival(before.events + count, last, before.used.union(used.get(source, ())))
 
 
 def _new_accounts(state: Partition, accounts: Sequence[str], *, hashes: Hashes) -> Ints:
@@ -242,7 +247,7 @@ def _evaluate(
     if state.next_due is None or state.next_due <= at:
         due |= columns["due"][:count] <= at
     importing, imported = _importing(state, known, at=at)
-    held = _guard(state, known, at=at, due=due)
+    held, missed = _guard(state, known, at=at, due=due)
     due = (due | imported) & ~importing
     if is_new:
         due[:] = True
@@ -264,7 +269,9 @@ def _evaluate(
             for where in np.flatnonzero(to_publish(evaluation)).tolist()
         ]
         standing = imported[some] | is_new
-        outputs.transitions += transitions(steps, evaluation=evaluation, before=before, standing=standing)
+        outputs.transitions += transitions(
+            steps, evaluation=evaluation, before=before, standing=standing, missed=missed[some]
+        )
     columns["job"][rows[imported[rows]]] = NO_JOB
     state.next_due = int(columns["due"][:count].min()) if count else None
 
@@ -296,20 +303,22 @@ def _importing(state: Partition, known: Known, *, at: int) -> tuple[npt.NDArray[
     return importing, has_job & ~importing
 
 
-def _guard(state: Partition, known: Known, *, at: int, due: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Say of every account whether a guarded source feeds it; those whose guard is over now become due."""
+def _guard(state: Partition, known: Known, *, at: int, due: Flags) -> tuple[Flags, Ints]:
+    """Say of every account whether a guarded source feeds it; those whose guard is over now become due.
+
+    With it comes since when (epoch ms) a source that feeds the account is missed though its hold is over, 0: none is.
+    """
     before, activity = state.guards, state.activity
-    state.guards = frozenset(
-        source
-        for source, guard in known.guards.items()
-        if guard.state is GuardState.HELD and at < guard.at + LONGEST_HOLD
-    )
-    for source in before - state.guards:
-        due |= activity.fed_by(source)
-    held = np.zeros(state.accounts, bool)
-    for source in state.guards:
-        held |= activity.fed_by(source)
-    return held
+    since = {key: guard.at for key, guard in known.guards.items() if guard.state is GuardState.HELD}
+    state.guards = frozenset(key for key, began in since.items() if at < began + LONGEST_HOLD)
+    for key in before - state.guards:
+        due |= activity.fed_by(source_in(key))
+    held, missed = np.zeros(state.accounts, bool), np.zeros(state.accounts, np.int64)
+    for key in state.guards:
+        held |= activity.fed_by(source_in(key))
+    for key in sorted(since.keys() - state.guards, key=lambda key: -since[key]):
+        missed[activity.fed_by(source_in(key))] = since[key]
+    return held, missed
 
 
 def _judge(

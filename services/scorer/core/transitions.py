@@ -11,7 +11,7 @@ from services.scorer.core.rules import SEVERITIES, Episodes, Step
 from services.scorer.core.table import NONE, Ints
 from services.scorer.core.view import MISSING, Flags
 from shared.contracts.health import Attributes, Band, Contribution
-from shared.contracts.risk import Change, Evidence, Severity, Transition, episode_id, transition_id
+from shared.contracts.risk import INCOMPLETE, Change, Evidence, Severity, Transition, episode_id, transition_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,14 +28,17 @@ class _Told:
     standing: bool = False
 
 
-def transitions(steps: Sequence[Step], *, evaluation: Evaluation, before: Episodes, standing: Flags) -> list[Record]:
+def transitions(
+    steps: Sequence[Step], *, evaluation: Evaluation, before: Episodes, standing: Flags, missed: Ints
+) -> list[Record]:
     """Return the records of an evaluation, account by account: the rules in order, then rules that are no more.
 
     `standing` says whose openings were so before anybody judged; `before` are the episodes as they were under the last
-    bundle: those of rules the new one lacks are withdrawn.
+    bundle: those of rules the new one lacks are withdrawn. `missed` is since when a source that feeds the account is
+    missed (epoch ms), 0 where none is.
     """
     found = [
-        (int(where), _told(step, place, order=order, evaluation=evaluation, standing=standing))
+        (int(where), _told(step, place, order=order, evaluation=evaluation, standing=standing, missed=missed))
         for order, step in enumerate(steps)
         for place, where in enumerate(step.where)
     ]
@@ -78,15 +81,18 @@ def expiries(
     return records
 
 
-def _told(step: Step, place: int, *, order: int, evaluation: Evaluation, standing: Flags) -> _Told:
+def _told(step: Step, place: int, *, order: int, evaluation: Evaluation, standing: Flags, missed: Ints) -> _Told:
     where = int(step.where[place])
+    evidence = [part for condition in step.rule.all for part in _evidence(evaluation, where, condition.feature)]
+    if step.rule.based_on == "activity" and missed[where]:
+        evidence.append(Evidence(feature=INCOMPLETE, value=int(evaluation.at[where] - missed[where])))
     return _Told(
         order=order,
         rule=step.rule.name,
         change=step.change,
         opened=int(step.opened[place]),
         severity=int(step.severity[place]),
-        evidence=[part for condition in step.rule.all for part in _evidence(evaluation, where, condition.feature)],
+        evidence=evidence,
         playbook=step.rule.playbook,
         standing=bool(standing[where]) and step.change is Change.OPENED,
     )

@@ -6,8 +6,7 @@ from math import gcd
 
 import msgspec
 
-from services.scorer.core.step import LONGEST_HOLD
-from shared.contracts.context import Guard, GuardState, Import, ImportState
+from shared.contracts.context import LONGEST_HOLD, Guard, GuardState, Import, ImportState
 from shared.contracts.topology import Standing, Topology, TopologyState, topics_of
 from shared.topology import TopologyProblem
 
@@ -67,8 +66,8 @@ def carried(guards: Iterable[Guard], *, now: int, old: Topology, new: Topology) 
     held: dict[str, Guard] = {}
     for guard in guards:
         if guard.state is GuardState.HELD and now < guard.at + LONGEST_HOLD:
-            before = held.get(guard.source, guard)
-            held[guard.source] = max(before, guard, key=lambda one: one.at)
+            before = held.get(guard.key, guard)
+            held[guard.key] = max(before, guard, key=lambda one: one.at)
     everywhere, gone = list(range(new.partitions)), list(range(new.partitions, old.partitions))
     told = [msgspec.structs.replace(guard, partitions=everywhere) for guard in held.values()]
     over = [msgspec.structs.replace(guard, partitions=gone, state=GuardState.OVER) for guard in held.values() if gone]

@@ -14,11 +14,11 @@ from typing import Any, NoReturn, cast
 from redis.exceptions import RedisError
 
 from services.scorer.core.batch import Batch
+from services.scorer.core.guard import Patience, Watch
 from services.scorer.core.known import KnownAt
 from services.scorer.core.step import Outputs
 from services.scorer.cores import Core
 from services.scorer.fence import Exit
-from services.scorer.guard import Patience, Watch
 from services.scorer.loop import Loop
 from services.scorer.outputs import KafkaOutputs
 from shared.contracts.topology import Topology

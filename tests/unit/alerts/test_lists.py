@@ -9,17 +9,29 @@ from msgspec.structs import replace
 
 from services.alerts.channels.slack_blocks import payload
 from services.alerts.core.alert import OPEN_STATES, Position, fold
-from services.alerts.core.lists import Day, Gathering, elsewhere, ended, incident, is_past, struck
+from services.alerts.core.lists import (
+    Day,
+    Gathering,
+    elsewhere,
+    ended,
+    guarded_by,
+    incident,
+    is_past,
+    of_incident,
+    struck,
+)
 from services.alerts.core.notice_message import notice_message
 from services.alerts.core.people import Leave, People, Person, faults_of
 from services.alerts.core.routing import ChannelName, Routes, Why, decide
 from shared.contracts.alerts import Alert, DeliveryState
+from shared.contracts.context import LONGEST_HOLD, Guard, GuardState
 from shared.contracts.health import Attributes
 from shared.contracts.notices import Notice, NoticeKind
 from shared.contracts.risk import Change, Severity
 from shared.contracts.topics import MAX_MESSAGE_BYTES
 from tests.support.risk import OWNER, T0, routes, transition
 
+WEB = Guard(source="/sources/web", partitions=[0], state=GuardState.HELD, at=T0)
 SECOND, MINUTE, HOUR = 1000, 60_000, 3_600_000
 MIDNIGHT = 1_795_478_400_000
 """2026-11-24T00:00Z."""
@@ -266,7 +278,7 @@ def test_a_long_list_fits_into_slack_and_says_how_many_more_there_are() -> None:
 
 
 def test_an_incident_says_what_is_held_and_that_it_is_over() -> None:
-    notice = incident("/sources/web", since=T0, accounts=40, routes=routes(), now=T0)
+    notice = incident(WEB, since=T0, accounts=40, routes=routes(), now=T0)
     said = notice_message(notice)
     assert said.title == "Source web fell silent"
     assert "40 accounts" in said.intro
@@ -274,6 +286,22 @@ def test_an_incident_says_what_is_held_and_that_it_is_over() -> None:
     over = ended(notice, now=T0 + HOUR)
     assert (over.id, over.revision) == (notice.id, 2)
     assert notice_message(over).title == "Source web is back"
+    lost = replace(WEB, event="Record Edited")
+    other = incident(lost, since=T0, accounts=40, routes=routes(), now=T0)
+    assert (other.id != notice.id, guarded_by(other)) == (True, lost.key)
+    assert notice_message(other).title == "Event Record Edited of source web fell silent"
+
+
+def test_the_engineers_are_told_again_when_a_hold_ends_before_its_source_is_back() -> None:
+    assert list(of_incident(since=T0, now=T0 + LONGEST_HOLD - 1)) == [NoticeKind.INCIDENT]
+    _, kind = of_incident(since=T0, now=T0 + LONGEST_HOLD)
+    notice = incident(WEB, kind=kind, since=T0, accounts=40, routes=routes(), now=T0 + LONGEST_HOLD)
+    first = incident(WEB, since=T0, accounts=40, routes=routes(), now=T0)
+    assert notice.id != first.id, "a message of its own: an edit notifies nobody"
+    said = notice_message(notice)
+    assert said.title == "Source web is still silent: its accounts are judged on incomplete data"
+    assert "40 accounts" in said.intro
+    assert notice_message(ended(notice, now=T0 + 24 * HOUR)).title == "Source web is back"
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from shared.contracts.alerts import Alert
 from shared.contracts.health import Attributes, Contribution
 from shared.contracts.journey import Progress, Unmet
 from shared.contracts.playbook import Playbook
-from shared.contracts.risk import Change, Evidence, Severity
+from shared.contracts.risk import INCOMPLETE, Change, Evidence, Severity
 from tests.support.risk import DAY_MS, T0, background, transition
 
 EVIL = "<!channel> <@U123> <https://evil.example|click> *b* _i_ ~s~ `c` & \u202eabc\x00\r\nBcc: x@y {{7*7}} %s"
@@ -74,6 +74,14 @@ CHOSEN = Unmet(
             (
                 "No activity for 3 d 4 h",
                 "By this account's own rhythm, more than 2 d without any is expected less than once in 100 months",
+            ),
+        ),
+        (
+            "users_fall",
+            [Evidence(feature="users_change", value=-400), Evidence(feature=INCOMPLETE, value=5 * 3_600_000)],
+            (
+                "Users fall",
+                "Users change: -400. Judged on incomplete data: a source of this account's events is missed for 5 h",
             ),
         ),
         (

@@ -10,12 +10,12 @@ import pytest
 from services.scorer import loop as loop_module
 from services.scorer.checkpoint import Records
 from services.scorer.core.batch import Batch
+from services.scorer.core.guard import Patience, Watch
 from services.scorer.core.known import Known
 from services.scorer.core.partition import Partition
 from services.scorer.core.publish import Record
 from services.scorer.core.step import Outputs
 from services.scorer.fence import Exit
-from services.scorer.guard import Patience, Watch
 from services.scorer.listing import Listing
 from services.scorer.loop import IDLE_LOOKS, Loop
 from services.scorer.recent import Recents

@@ -1,7 +1,7 @@
-"""Notice that a source fell silent, or is back, and say so in the context topic: its rules are held meanwhile.
+"""Notice that a source fell silent or lost an event name, or is back: its rules are held meanwhile.
 
 Each worker watches the sources of its own partitions. What it saw of them is not kept over a restart: a source counts
-as continuous again once a window has passed.
+as continuous again once a window has passed, an event name is expected again once a day has.
 """
 
 import math
@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from msgspec.structs import replace
+
+from services.scorer.core.expected import Names
 from services.scorer.core.step import Arrival
 from shared.contracts.context import Guard, GuardState
 
@@ -19,6 +22,8 @@ CONTINUOUS: Final = 45
 RECENT: Final = SLOTS // 12
 CHANCE: Final = -math.log(1e-9)
 """Events that must be missing: at a steady rate so long a pause comes by chance once in 10⁹."""
+MOST_SOURCES: Final = 32
+"""Whose event names are looked at: each takes 1.5 MB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,19 +86,25 @@ class Watch:
     def __init__(self, patience: Patience) -> None:
         self._patience = patience
         self._sources: dict[str, Source] = {}
+        self._names: dict[str, Names] = {}
 
     def note(self, arrived: Mapping[str, Arrival]) -> None:
         """Take what a batch brought (live presence only)."""
         for name, arrival in arrived.items():
             source = self._sources.setdefault(name, Source(last=arrival.last, since=arrival.last))
             source.take(arrival, patience=self._patience)
+            if name not in self._names and len(self._names) < MOST_SOURCES:
+                self._names[name] = Names(max(1, self._patience.window_ms // 6))
+            if name in self._names:
+                self._names[name].take(arrival.used, at=arrival.last)
 
     def decide(
         self, now: int, *, partitions: Iterable[int], held: Mapping[str, Guard], fed: Callable[[str], int]
     ) -> list[Guard]:
         """Return what must be said at `now` (epoch ms), when nothing of our partitions is unread.
 
-        `held` are the guards in force there by source, `fed` tells how many accounts a source feeds there.
+        `held` are by key the guards told there that are not over, even if their time is: what is missed still is not
+        missed anew. `fed` tells how many accounts a source feeds there.
         """
         ours, found = sorted(partitions), []
         for name, source in self._sources.items():
@@ -102,6 +113,24 @@ class Watch:
                     found.append(_guard(name, GuardState.OVER, source, partitions=ours, at=now, accounts=fed(name)))
             elif self._is_silent(source, now=now) and (accounts := fed(name)) >= self._patience.fewest_accounts:
                 found.append(_guard(name, GuardState.HELD, source, partitions=ours, at=now, accounts=accounts))
+        return found + self._names_now(now, partitions=ours, held=held)
+
+    def _names_now(self, now: int, *, partitions: list[int], held: Mapping[str, Guard]) -> list[Guard]:
+        """Return what must be said of event names; of a source that is silent there is nothing to say."""
+        found: list[Guard] = []
+        for source, names in self._names.items():
+            about = Guard(source=source, partitions=partitions, state=GuardState.HELD, at=now)
+            found += [
+                replace(about, state=GuardState.OVER, event=guard.event, accounts=guard.accounts)
+                for guard in held.values()
+                if guard.source == source and guard.event and names.is_back(guard.event, since=guard.at, now=now)
+            ]
+            if source in held:
+                continue
+            for name, last, accounts in names.missing(fewest_accounts=self._patience.fewest_accounts):
+                guard = replace(about, event=name, last_event=last, accounts=accounts)
+                if guard.key not in held:
+                    found.append(guard)
         return found
 
     def _is_silent(self, source: Source, *, now: int) -> bool:

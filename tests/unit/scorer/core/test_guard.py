@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
+from services.scorer.core.guard import Patience, Watch
 from services.scorer.core.step import Arrival
-from services.scorer.guard import Patience, Watch
 from shared.contracts.context import Guard, GuardState
 
 SECOND, MINUTE, HOUR = 1000, 60_000, 3_600_000
