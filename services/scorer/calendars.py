@@ -57,7 +57,7 @@ class CalendarSettings(_Strict, frozen=True, kw_only=True):
 
 
 def settings_of(content: object) -> tuple[CalendarSettings, list[Fault]]:
-    """Return the parsed file, and what is wrong with it: then an empty one, and faults whose keys begin with NAME."""
+    """Return what the parsed file says, nothing where it has faults, and these: their keys begin with its name."""
     found = list(faults_of_shape(content, CalendarSettings, key=(NAME,)))
     if not found:
         settings = msgspec.convert(content, CalendarSettings)
