@@ -10,6 +10,7 @@ from cyclopts import App
 
 from lab import erase, keys, migrate, rebuild, stack, topics, verify, watch
 from lab.accounts import command as accounts
+from lab.ahead.command import ahead
 from lab.features_page import features
 from lab.importing.command import import_history
 from lab.people import command as people
@@ -35,6 +36,7 @@ app.command(rebuild.rebuild)
 app.command(import_history, name="import")
 app.command(score_history, name="score-history")
 app.command(watch.watch)
+app.command(ahead)
 app.command(accounts.app)
 app.command(people.app)
 app.command(sources.app)

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from lab.oracle import Bundle, Entry
 from lab.oracle_records import Record
 from shared.contracts.context import Bundle as PublishedBundle
-from shared.contracts.context import ContextKind, Guard, Import, Quarantine
+from shared.contracts.context import ContextKind, Guard, Import, Quarantine, Summary
 from shared.contracts.health import AccountHealth
 from shared.contracts.risk import Transition
 from shared.contracts.topics import CONTEXT, RISK, SCORES
@@ -86,8 +86,9 @@ async def read_healths(redis: "Redis") -> dict[str, AccountHealth]:
             return found
 
 
-_OF_KIND: dict[bytes, type[Import | Guard | Quarantine]] = {
+_OF_KIND: dict[bytes, type[Import | Guard | Quarantine | Summary]] = {
     ContextKind.IMPORT.encode(): Import,
     ContextKind.GUARD.encode(): Guard,
     ContextKind.QUARANTINE.encode(): Quarantine,
+    ContextKind.SUMMARY.encode(): Summary,
 }

@@ -29,6 +29,7 @@ from shared.topology import current_topology
 
 SHOWN = 20
 KEY = "dead_letter_key"
+_FINGERPRINT = ContextKind.FINGERPRINT.encode()
 
 Rows = Sequence[Transition] | Sequence[AccountHealth]
 
@@ -127,7 +128,7 @@ async def compare(kafka: str, redis: "Redis", *, key: bytes | None = None, from_
     verdict = Verdict(fates={}, accounts=0, behind=0, differences=[])
     for number in range(topology.partitions):
         snapshot = await _snapshot(kafka, number, topology=topology, wanted=from_snapshot)
-        begin = begin_at(snapshot.contents, seed=await _seed(kafka, key)) if snapshot else None
+        begin = begin_at(snapshot.contents, seed=await seed_of_deployment(kafka, key)) if snapshot else None
         since = _since(snapshot) if snapshot else WHOLE
         records = await read_partition(kafka, topology.events, number, from_offset=since.base)
         result = oracle.run(
@@ -177,19 +178,17 @@ def _since(snapshot: Snapshot) -> Since:
     return Since(base=marker.base, standing=standing_of(snapshot.contents), clock=clock)
 
 
-async def _seed(kafka: str, key: bytes | None) -> int:
+async def seed_of_deployment(kafka: str, key: bytes | None) -> int:
     """Return the seed of a snapshot's hashes; raise Trouble when the key is missing or not this deployment's."""
     name = variable_name(KEY)
     if key is None:
         raise Trouble(f"{name} is missing: a snapshot keeps ids under hashes of it; set it as for the scorer")
     ours = hashlib.sha256(key).hexdigest()[:16]
-    async for record in read_to_end(kafka, CONTEXT):
-        if record.key == ContextKind.FINGERPRINT.encode() and record.value is not None:
-            first = msgspec.json.decode(record.value, type=Fingerprint)
-            if first.name == KEY and first.fingerprint == ours:
-                break
-            if first.name == KEY:
-                raise Trouble(f"{name} has the fingerprint {ours}, the scorer's {first.fingerprint}: set the same key")
+    told = [record.value async for record in read_to_end(kafka, CONTEXT) if record.key == _FINGERPRINT]
+    known = [msgspec.json.decode(value, type=Fingerprint) for value in told if value is not None]
+    first = next((one.fingerprint for one in known if one.name == KEY), ours)
+    if first != ours:
+        raise Trouble(f"{name} has the fingerprint {ours}, the scorer's {first}: set the same key")
     return seed_of(key)
 
 

@@ -130,9 +130,9 @@ def _move(old: Partition, rows: Ints, *, new: Partition) -> None:
         users=_renumbered(chunk.users, rows, first=first) | _rekeyed(chunk.users, "hash", rows, first=first),
         marks=_renumbered(chunk.marks, rows, first=first) | _rekeyed(chunk.marks, "user", rows, first=first),
         sources=_renumbered(chunk.sources, rows, first=first),
-        facts={numbers[row]: fields for row, fields in chunk.facts.items()},
+        facts={numbers[row]: dict(fields) for row, fields in chunk.facts.items()},
         erased={numbers[row]: (*entry[:-1], new.position - 1) for row, entry in chunk.erased.items()},
-        erased_users={numbers[row]: users for row, users in chunk.erased_users.items()},
+        erased_users={numbers[row]: dict(users) for row, users in chunk.erased_users.items()},
     )
     unpack(moved, new)
 

@@ -34,10 +34,11 @@ def restore(records: Iterable[bytes], *, partition: int, partitions: int, seed: 
             f"the checkpoint is of partition {marker.partition} of {marker.partitions}, not {partition} of"
             f" {partitions}: the number of partitions must not be changed in place; {remedy(partitions)}"
         )
-    return _restored(found, seed=seed)
+    return restored(found, seed=seed)
 
 
-def _restored(found: Contents, *, seed: int) -> Partition:
+def restored(found: Contents, *, seed: int) -> Partition:
+    """Return the state that a complete cycle holds."""
     marker, chunks = found.marker, found.chunks
     state = Partition.empty(
         partition=marker.partition, partitions=marker.partitions, seed=seed, generation=marker.generation
