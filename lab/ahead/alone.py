@@ -13,9 +13,9 @@ from services.scorer.core.known import Known
 from services.scorer.core.partition import Partition
 from services.scorer.core.regroup import regroup
 from services.scorer.core.seen import Seen
-from services.scorer.core.step import LONGEST_HOLD, last_healths, step
+from services.scorer.core.step import last_healths, step
 from services.scorer.core.view import View
-from shared.contracts.context import GuardState
+from shared.contracts.context import LONGEST_HOLD, GuardState
 from shared.contracts.events import tick_record
 from shared.contracts.health import AccountHealth
 

@@ -87,7 +87,7 @@ class Contexts:
         return Known(
             bundle=_compiled(bundles[-1]) if bundles else None,
             imports={entry.job: entry for entry in entries if isinstance(entry, Import)},
-            guards={e.source: e for e in entries if isinstance(e, Guard) and partition in e.partitions},
+            guards={e.key: e for e in entries if isinstance(e, Guard) and partition in e.partitions},
             summaries={entry.partition: entry for entry in entries if isinstance(entry, Summary)},
         )
 

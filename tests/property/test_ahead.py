@@ -75,13 +75,13 @@ def changes(by_tick: Mapping[int, Standing]) -> list[tuple[int, Standing]]:
     return [one for before, one in pairwise(found) if one[1] != before[1]]
 
 
-@settings(SOME, max_examples=4)
+@settings(SOME, max_examples=3)
 @given(log=LIVES, seed=st.integers(0, 2**32))
 def test_what_comes_if_nothing_happens_is_what_is_published_at_that_moment_and_not_before(log: Log, seed: int) -> None:
     assert_future(log, random.Random(seed))
 
 
-@settings(SOME, max_examples=3)
+@settings(SOME, max_examples=2)
 @given(log=LIVES)
 def test_events_that_are_said_to_bring_an_account_back_do_so_in_the_log(log: Log) -> None:
     assert_remedies(log)
