@@ -58,11 +58,16 @@ class CalendarSettings(_Strict, frozen=True, kw_only=True):
 
 def settings_of(content: object) -> tuple[CalendarSettings, list[Fault]]:
     """Return what the parsed file says, nothing where it has faults, and these: their keys begin with its name."""
-    found = list(faults_of_shape(content, CalendarSettings, key=(NAME,)))
+    found = [_norway(fault) for fault in faults_of_shape(content, CalendarSettings, key=(NAME,))]
     if not found:
         settings = msgspec.convert(content, CalendarSettings)
         found = list(_faults(settings))
     return CalendarSettings() if found else settings, found
+
+
+def _norway(fault: Fault) -> Fault:
+    is_norway = fault.key[1:] == ("countries", False)
+    return Fault(fault.key, "YAML reads NO as false: write it as 'NO'") if is_norway else fault
 
 
 def tables_of(settings: CalendarSettings, *, year: int) -> Tables:

@@ -111,6 +111,18 @@ def test_faults_are_named_by_file_line_and_key(tmp_path: Path) -> None:
         assert words in said
 
 
+def test_norway_is_written_with_quotes(tmp_path: Path) -> None:
+    shutil.copytree(CONFIG, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "calendars.yaml").write_text("countries:\n  NO: {bridge_days: 2}\n")
+    with pytest.raises(BadFiles) as caught:
+        load_bundle(tmp_path)
+    assert caught.value.faults == (
+        f"{tmp_path}/calendars.yaml:2: countries[False]: YAML reads NO as false: write it as 'NO'",
+    )
+    (tmp_path / "calendars.yaml").write_text("countries:\n  'NO': {bridge_days: 2}\n")
+    load_bundle(tmp_path)
+
+
 def test_without_the_file_public_holidays_are_off(tmp_path: Path) -> None:
     shutil.copytree(CONFIG, tmp_path, dirs_exist_ok=True)
     (tmp_path / "calendars.yaml").unlink()
