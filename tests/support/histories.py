@@ -507,12 +507,13 @@ def _histogram(rng: random.Random) -> list[int]:
 
 
 def guards_of(rng: random.Random, days: int) -> dict[int, oracle.Entry]:
-    """Return up to two spans in which a source is held: some ended by an entry, some by four hours."""
+    """Return up to two spans in which a source, or a name of it, is held: ended by an entry, or by four hours."""
     found: dict[int, oracle.Entry] = {}
     for first in rng.sample((0, 3), rng.randrange(3)):
         source, at = source_of(rng.choice(SOURCES)), START + rng.randrange(days * DAY)
         over = at + rng.choice((MINUTE, 3 * HOUR, DAY))
-        held = Guard(source=source, partitions=list(range(12)), state=GuardState.HELD, at=at)
+        name = rng.choice((None, None, "login"))
+        held = Guard(source=source, event=name, partitions=list(range(12)), state=GuardState.HELD, at=at)
         found |= {first + 1: held, first + 2: msgspec.structs.replace(held, state=GuardState.OVER, at=over)}
     return found
 
