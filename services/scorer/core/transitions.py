@@ -9,9 +9,9 @@ from services.scorer.core.bundle import BANDS, CompiledBundle
 from services.scorer.core.publish import Evaluation, Record
 from services.scorer.core.rules import SEVERITIES, Episodes, Step
 from services.scorer.core.table import NONE, Ints
-from services.scorer.core.view import MISSING, Flags
+from services.scorer.core.view import MISSING
 from shared.contracts.health import Attributes, Band, Contribution
-from shared.contracts.risk import Change, Evidence, Severity, Transition, episode_id, transition_id
+from shared.contracts.risk import Change, Evidence, ReceiverClass, Severity, Transition, episode_id, transition_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,16 +26,17 @@ class _Told:
     evidence: Sequence[Evidence] = ()
     playbook: str | None = None
     standing: bool = False
+    receiver: ReceiverClass = ReceiverClass.CS
+    precision_percent: int | None = None
 
 
-def transitions(steps: Sequence[Step], *, evaluation: Evaluation, before: Episodes, standing: Flags) -> list[Record]:
+def transitions(steps: Sequence[Step], *, evaluation: Evaluation, before: Episodes) -> list[Record]:
     """Return the records of an evaluation, account by account: the rules in order, then rules that are no more.
 
-    `standing` says whose openings were so before anybody judged; `before` are the episodes as they were under the last
-    bundle: those of rules the new one lacks are withdrawn.
+    `before` are the episodes as they were under the last bundle: those of rules the new one lacks are withdrawn.
     """
     found = [
-        (int(where), _told(step, place, order=order, evaluation=evaluation, standing=standing))
+        (int(where), _told(step, place, order=order, evaluation=evaluation))
         for order, step in enumerate(steps)
         for place, where in enumerate(step.where)
     ]
@@ -78,7 +79,7 @@ def expiries(
     return records
 
 
-def _told(step: Step, place: int, *, order: int, evaluation: Evaluation, standing: Flags) -> _Told:
+def _told(step: Step, place: int, *, order: int, evaluation: Evaluation) -> _Told:
     where = int(step.where[place])
     return _Told(
         order=order,
@@ -86,9 +87,11 @@ def _told(step: Step, place: int, *, order: int, evaluation: Evaluation, standin
         change=step.change,
         opened=int(step.opened[place]),
         severity=int(step.severity[place]),
-        evidence=[part for condition in step.rule.all for part in _evidence(evaluation, where, condition.feature)],
+        evidence=[part for name in step.rule.features for part in _evidence(evaluation, where, name)],
         playbook=step.rule.playbook,
-        standing=bool(standing[where]) and step.change is Change.OPENED,
+        standing=bool(step.standing[place]),
+        receiver=step.rule.receiver,
+        precision_percent=step.rule.precision_percent,
     )
 
 
@@ -128,6 +131,8 @@ def _record(evaluation: Evaluation, where: int, told: _Told) -> Record:
         health=_at(evaluation.health.health, where),
         evidence=list(told.evidence),
         contributions=_contributions(evaluation, where),
+        receiver=told.receiver,
+        precision_percent=told.precision_percent,
         attributes=msgspec.json.decode(evaluation.facts.attributes.get(row, "{}"), type=Attributes),
     )
     return Record(account, msgspec.json.encode(transition), at)
