@@ -9,15 +9,18 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from lab.oracle_champion import champion_silence
 from lab.oracle_erasure import expiries
 from lab.oracle_features import DAY, HOUR, History, Names, features_of, last_day
 from lab.oracle_goal import goal_at
 from lab.oracle_health import (
     Episode,
     View,
+    Waits,
     band_of,
     contributions_of,
     is_news,
+    judged,
     overridden,
     scorecard_of,
     stage_of,
@@ -32,7 +35,7 @@ from shared.contracts.context import Guard, GuardState, Import, ImportState, Qua
 from shared.contracts.events import MOVED_HEADER, AccountFacts, Kind
 from shared.contracts.health import AccountHealth, Attributes, Band, OpenEpisode, OverrideNote
 from shared.contracts.partition import partition_of, roll_ms
-from shared.contracts.risk import Change, Transition, transition_id
+from shared.contracts.risk import Transition, transition_id
 
 LASTING = FACTS | {Kind.OUTCOME, Kind.GOAL, Kind.MILESTONE}
 TIMELESS = LASTING | {Kind.USER, Kind.ERASURE}
@@ -101,6 +104,7 @@ class Account:
     due: int = 0
     band: Band = Band.UNKNOWN
     episodes: list[Episode] = field(default_factory=list)
+    waits: Waits = field(default_factory=Waits)
     published: tuple[Band, int | None, int] | None = None
     job: str | None = None
     upto: int = -1
@@ -332,7 +336,7 @@ def _named(bundle: Bundle) -> set[str]:
     """Return the features that a bundle's scorecards and rules name."""
     cards = [bundle.scorecard, *(bundle.scorecard.get("scorecards") or {}).values()]
     named = {name for card in cards for dimension in card["dimensions"].values() for name in dimension["measures"]}
-    parts = [rule.get(part) or [] for rule in bundle.rules["rules"] for part in ("all", "minimum", "critical")]
+    parts = [rule.get(part) or [] for rule in bundle.rules["rules"] for part in ("all", "any", "minimum", "critical")]
     return named | {condition["feature"] for part in parts for condition in part}
 
 
@@ -413,8 +417,8 @@ def _judge(log: Log, account: Account, evaluation: Evaluation, *, standing: bool
     usual = log.usual.get(t // DAY, {}).get(history.value("segment") or "", {})
     held = any(history.is_fed_by(source_in(key)) for key in log.guarded)
     missed = [since for key, since in log.missed.items() if history.is_fed_by(source_in(key))]
-    view = _view(history, t, bundle=bundle, usual=usual, held=held)
-    view = replace(view, missed_since=min(missed, default=None))
+    view = _view(history, t, bundle=bundle, usual=usual)
+    view = replace(view, missed_since=min(missed, default=None), held=held, stood=standing)
     stage = stage_of(view, bundle.scorecard.get("stages") or {})
     card, dimensions = scorecard_of(history, stage, bundle.scorecard)
     contributions = contributions_of(view.features, dimensions) if view.enough and not history.ended else []
@@ -422,7 +426,8 @@ def _judge(log: Log, account: Account, evaluation: Evaluation, *, standing: bool
         card, contributions = "override", [] if history.ended else [overridden(view.features["override"])]
     health = sum(c.points for c in contributions) if contributions else None
     account.band = band_of(health, before=account.band, bands=bundle.scorecard["bands"])
-    steps, account.episodes = steps_of(view, bundle.rules["rules"], account.episodes)
+    view.features.update(judged(health, account.band))
+    steps, account.episodes = steps_of(view, bundle.rules["rules"], account.episodes, account.waits)
     next_day = (history.day(t) + 1) * DAY + history.roll
     account.due = min(next_day, view.deadline) if view.deadline is not None and view.deadline > t else next_day
     account.touched = False
@@ -467,7 +472,9 @@ def _judge(log: Log, account: Account, evaluation: Evaluation, *, standing: bool
             partition=log.partition,
             offset=evaluation.offset,
             bundle=bundle.version,
-            standing=standing and step.change is Change.OPENED,
+            standing=step.standing,
+            receiver=step.receiver,
+            precision_percent=step.precision_percent,
             playbook=step.playbook,
             band=account.band,
             health=health,
@@ -482,13 +489,15 @@ def _judge(log: Log, account: Account, evaluation: Evaluation, *, standing: bool
         account.published = (account.band, health, history.day(t))
 
 
-def _view(history: History, t: int, *, bundle: Bundle, usual: Mapping[str, int], held: bool) -> View:
+def _view(history: History, t: int, *, bundle: Bundle, usual: Mapping[str, int]) -> View:
     features = features_of(history, t, key_features=_key_features(bundle), wanted=_named(bundle))
     features |= compared(features, usual)
     standing = partial(Standing, history, journey=bundle.journey, stages=bundle.scorecard.get("stages") or {})
     goal = partial(goal_at, history, key_features=_key_features(bundle))
     features |= standing(t).features() | goal(t)[0]
     needed, alpha = bundle.scorecard["evidence"], bundle.rules["silence"]["alpha_permille"]
+    if history.hours:
+        features |= champion_silence(history, history.day(t), alpha_permille=alpha)
     enough = (
         features.get("tenure_days", 0) >= needed["days"]
         and features["active_days"] >= needed["active_days"]
@@ -508,7 +517,6 @@ def _view(history: History, t: int, *, bundle: Bundle, usual: Mapping[str, int],
         standing=standing,
         goal=goal,
         calendars=bundle.calendars,
-        held=held,
     )
 
 

@@ -216,6 +216,11 @@ def _changes(history: History, day: int) -> dict[str, int]:
     if all(events):
         now, before = (part * 1000 // whole for part, whole in zip(automation, events, strict=True))
         found["automation_share_change"] = now - before
+    usual = history.sum("events", since=day - 35, until=day - 8)
+    if usual:
+        rise = 4 * history.sum("automation", since=day - 7, until=day - 1)
+        rise -= history.sum("automation", since=day - 35, until=day - 8)
+        found["automation_rise"] = rise * 1000 // usual
     part, whole = (history.sum(of, since=day - 27, until=day) for of in ("automation", "events"))
     normal = history.sum("export", since=day - 34, until=day - 7)
     spike = history.sum("export", since=day - 6, until=day) * 4000 // max(4, normal)

@@ -1,7 +1,7 @@
 """Work out what docs/scoring.md §7 and §8 say of one account at one tick: health, band, episodes."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -11,9 +11,10 @@ from lab.oracle_journey import Standing, lifecycle
 from lab.oracle_rhythm import Tables, deadline_after
 from shared.contracts.health import Band, Contribution
 from shared.contracts.journey import Goal
-from shared.contracts.risk import Change, Evidence, Severity, episode_id
+from shared.contracts.risk import ENDS, Change, Evidence, ReceiverClass, Severity, episode_id
 
 OF_JOURNEY = {"milestones_overdue", "milestone_overdue_days", "goal_pace", "goal_behind_days"}
+WORSE = (Severity.OPPORTUNITY, Severity.AT_RISK, Severity.CRITICAL)
 BETTER = (Band.CRITICAL, Band.AT_RISK, Band.WATCH, Band.HEALTHY)
 
 Condition = dict[str, Any]
@@ -30,6 +31,34 @@ class Episode:
     opened_at: int
 
 
+@dataclass(slots=True, kw_only=True)
+class Waits:
+    """What is remembered of rules that are not open: those that hold, and from which account-day on one may open."""
+
+    holding: dict[str, bool] = field(default_factory=dict)
+    """Whether it was so before judging began."""
+    ready: dict[str, int] = field(default_factory=dict)
+
+    def begin(self, rule: Rule, *, day: int, standing: bool) -> None:
+        if rule["name"] not in self.holding:
+            self.holding[rule["name"]] = standing
+            self._not_before(rule["name"], day, rule.get("hold_days") or 0)
+
+    def cool_down(self, rule: Rule, *, day: int) -> None:
+        self._not_before(rule["name"], day, rule.get("cool_down_days") or 0)
+
+    def _not_before(self, name: str, day: int, days: int) -> None:
+        if days:
+            self.ready[name] = max(day + days, self.ready.get(name, day + days))
+
+    def only(self, rules: list[Rule]) -> None:
+        """Forget what is remembered of other rules."""
+        names = {rule["name"] for rule in rules}
+        for remembered in (self.holding, self.ready):
+            for name in remembered.keys() - names:
+                del remembered[name]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """What happened to an episode at a tick, before it becomes a transition."""
@@ -38,6 +67,9 @@ class Step:
     change: Change
     playbook: str | None
     evidence: list[Evidence]
+    standing: bool = False
+    receiver: ReceiverClass = ReceiverClass.CS
+    precision_percent: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +91,8 @@ class View:
     """Whether a guarded source feeds the account."""
     missed_since: int | None = None
     """When the hold began of a source that feeds the account and is missed."""
+    stood: bool = False
+    """Whether what holds now was so before judging began."""
 
     def stands_still(self, rule: Rule) -> bool:
         return self.held and rule["based_on"] == "activity" and not self.history.ended
@@ -137,6 +171,11 @@ def band_of(health: int | None, *, before: Band, bands: dict[str, int]) -> Band:
     return earned if BETTER.index(earned) > BETTER.index(before) else before
 
 
+def judged(health: int | None, band: Band) -> dict[str, int]:
+    """Return health and band as features that rules may name."""
+    return {} if health is None else {"health": health, "band": 1 + BETTER.index(band)}
+
+
 def is_news(before: tuple[Band, int | None, int] | None, band: Band, health: int | None, day: int) -> bool:
     """Say whether a health belongs on `churn.scores.v1` after the one published before (§9)."""
     if before is None or before[0] is not band or before[2] != day:
@@ -146,8 +185,9 @@ def is_news(before: tuple[Band, int | None, int] | None, band: Band, health: int
     return abs(health - before[1]) >= 1000
 
 
-def steps_of(view: View, rules: list[Rule], episodes: list[Episode]) -> tuple[list[Step], list[Episode]]:
+def steps_of(view: View, rules: list[Rule], episodes: list[Episode], waits: Waits) -> tuple[list[Step], list[Episode]]:
     """Return what happens to the account's episodes at T, rules in order, and the episodes open afterwards."""
+    waits.only(rules)
     was_open = {episode.rule: episode for episode in episodes}
     steps: list[Step] = []
     after: list[Episode] = []
@@ -156,11 +196,23 @@ def steps_of(view: View, rules: list[Rule], episodes: list[Episode]) -> tuple[li
         if view.stands_still(rule):
             after += [episode] if episode else []
             continue
-        change, now = _open(view, rule) if episode is None else _go_on(view, rule, episode)
+        stood = waits.holding.get(rule["name"], view.stood) and episode is None
+        change, now = _open(view, rule, waits) if episode is None else _go_on(view, rule, episode)
         if now is None:
             continue
+        if change in ENDS:
+            waits.cool_down(rule, day=view.history.day(view.t))
         if change is not None:
-            steps.append(Step(episode=now, change=change, playbook=rule.get("playbook"), evidence=_told(view, rule)))
+            step = Step(
+                episode=now,
+                change=change,
+                playbook=rule.get("playbook"),
+                evidence=_told(view, rule),
+                standing=stood,
+                receiver=ReceiverClass(rule.get("receiver", "cs")),
+                precision_percent=rule.get("precision_percent"),
+            )
+            steps.append(step)
         if change in {None, Change.OPENED, Change.WORSENED, Change.EASED}:
             after.append(now)
     gone = [was_open[name] for name in sorted(was_open)]
@@ -168,10 +220,15 @@ def steps_of(view: View, rules: list[Rule], episodes: list[Episode]) -> tuple[li
     return steps, after
 
 
-def _open(view: View, rule: Rule) -> tuple[Change | None, Episode | None]:
+def _open(view: View, rule: Rule, waits: Waits) -> tuple[Change | None, Episode | None]:
+    name, day = rule["name"], view.history.day(view.t)
     if not _holds(view, rule, is_open=False):
+        waits.holding.pop(name, None)
         return None, None
-    name = rule["name"]
+    waits.begin(rule, day=day, standing=view.stood)
+    if day < waits.ready.get(name, day):
+        return None, None
+    del waits.holding[name]
     identity = episode_id(view.history.account, rule=name, opened_at=view.t)
     severity = _severity(view, rule, now=None)
     return Change.OPENED, Episode(id=identity, rule=name, severity=severity, opened_at=view.t)
@@ -181,22 +238,29 @@ def _go_on(view: View, rule: Rule, episode: Episode) -> tuple[Change | None, Epi
     if view.history.ended:
         return Change.EXPIRED, episode
     if not _holds(view, rule, is_open=True):
-        was_true = all(_was_true(view, condition, opened_at=episode.opened_at) for condition in rule["all"])
+        was_true = _are_met(rule, lambda condition: _was_true(view, condition, opened_at=episode.opened_at))
         return (Change.RESOLVED if was_true else Change.WITHDRAWN), episode
     severity = _severity(view, rule, now=episode.severity)
     if severity is episode.severity:
         return None, episode
     now = Episode(id=episode.id, rule=episode.rule, severity=severity, opened_at=episode.opened_at)
-    return (Change.WORSENED if severity is Severity.CRITICAL else Change.EASED), now
+    rose = WORSE.index(severity) > WORSE.index(episode.severity)
+    return (Change.WORSENED if rose else Change.EASED), now
 
 
 def _holds(view: View, rule: Rule, *, is_open: bool) -> bool:
     return (
-        all(_is_met(view.features.get(c["feature"]), c, leaving=is_open) for c in rule["all"])
+        _are_met(rule, lambda c: _is_met(view.features.get(c["feature"]), c, leaving=is_open))
         and all(_is_met(view.features.get(c["feature"]), c) for c in rule.get("minimum") or [])
         and not view.history.ended
         and (view.enough or rule["based_on"] == "fact")
     )
+
+
+def _are_met(rule: Rule, is_met: Callable[[Condition], bool]) -> bool:
+    """Say whether all of `all` are met, and one of `any` where there is any."""
+    one_of = rule.get("any") or []
+    return all(map(is_met, rule.get("all") or [])) and (not one_of or any(map(is_met, one_of)))
 
 
 def _severity(view: View, rule: Rule, *, now: Severity | None) -> Severity:
@@ -271,7 +335,8 @@ def _was_silent(view: View, opened_at: int) -> bool:
 
 def _told(view: View, rule: Rule) -> list[Evidence]:
     told: list[Evidence] = []
-    for feature in [condition["feature"] for condition in rule["all"]]:
+    conditions = [*(rule.get("all") or []), *(rule.get("any") or [])]
+    for feature in dict.fromkeys(condition["feature"] for condition in conditions):
         if feature == "silence":
             if view.deadline is not None and view.history.last is not None:
                 last = view.history.last

@@ -13,7 +13,7 @@ import xxhash
 
 from lab.oracle import Account, Bundle, Log
 from lab.oracle_features import HOUR, History, Names
-from lab.oracle_health import Episode
+from lab.oracle_health import Episode, Waits
 from lab.oracle_seen import Seen, Segment
 from services.scorer.core.activity import ACCOUNTS, MARKS, SIGNALS, SOURCES, USERS, USES
 from services.scorer.core.bundle import BANDS
@@ -156,6 +156,7 @@ def _account(history: History, row: Mapping[str, Any], *, chunk: Chunk, place: i
         due=row["due"],
         band=BANDS[row["band"]],
         episodes=[] if pending else episodes,
+        waits=Waits() if pending else _waits(chunk, place=place),
         published=None
         if published < 0
         else (BANDS[published], None if health == NONE else health, row["published_day"]),
@@ -216,6 +217,21 @@ def _episodes(chunk: Chunk, account: str, *, place: int) -> list[Episode]:
             identity = episode_id(account, rule=rule, opened_at=at)
             found.append(Episode(id=identity, rule=rule, severity=how_bad, opened_at=at))
     return found
+
+
+def _waits(chunk: Chunk, *, place: int) -> Waits:
+    """Return what is remembered of rules that are not open; snapshots of older versions remember nothing of them."""
+    width, waits = max(1, len(chunk.rules)), Waits()
+    if "waits" not in chunk.episodes:
+        return waits
+    holding = np.frombuffer(chunk.episodes["waits"], np.int8).reshape(-1, width)[place].tolist()
+    ready = np.frombuffer(chunk.episodes["ready"], np.int32).reshape(-1, width)[place].tolist()
+    for rule, code, day in zip(chunk.rules, holding, ready, strict=False):
+        if code:
+            waits.holding[rule] = code == 2
+        if day != NO_DAY:
+            waits.ready[rule] = day
+    return waits
 
 
 def _days(ring: list[int], *, front: int) -> Iterator[tuple[int, int]]:

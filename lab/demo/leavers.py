@@ -9,7 +9,7 @@ from statistics import median
 from typing import Final
 
 from lab.demo.vendor import Account, Past
-from shared.contracts.risk import ENDS, Change, Transition
+from shared.contracts.risk import ENDS, Change, Severity, Transition
 
 DAY: Final = 86_400_000
 
@@ -41,7 +41,7 @@ def _lead(account: Account, transitions: Sequence[Transition]) -> int | None:
     for transition in transitions:
         if transition.at > left:
             break
-        if transition.change is Change.OPENED:
+        if transition.change is Change.OPENED and transition.severity is not Severity.OPPORTUNITY:
             opened[transition.episode] = transition.at
         elif transition.change in ENDS:
             opened.pop(transition.episode, None)

@@ -82,7 +82,8 @@ class Accounts:
                 episodes.columns["opened"][row, column] = NOON - DAY
                 episodes.columns["severity"][row, column] = SEVERITIES.index(severity)
         nobody = np.zeros(len(self.cases), bool)
-        judge(features, at=NOON, court=Court(episodes=episodes, activity=self.activity, bundle=bundle, held=nobody))
+        court = Court(episodes=episodes, activity=self.activity, bundle=bundle, held=nobody, standing=nobody)
+        judge(features, at=NOON, court=court)
         return episodes
 
 

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from shared.contracts.health import Attributes, Band, Contribution
-from shared.contracts.risk import Change, Evidence, Severity
+from shared.contracts.risk import Change, Evidence, ReceiverClass, Severity
 
 READERS: Final = "churn-alerts"
 """The consumer group of the alert service: its offsets say how far transitions and commands are obeyed."""
@@ -24,6 +24,9 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True):
     standing: bool
     playbook: str | None
     evidence: list[Evidence]
+    receiver: ReceiverClass = ReceiverClass.CS
+    precision_percent: int | None = None
+    """How often the rule is right, as its author states it."""
 
 
 class AlertState(StrEnum):

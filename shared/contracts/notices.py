@@ -16,6 +16,8 @@ class NoticeKind(StrEnum):
     """What was so before anybody judged: one list an owner, no interruption an account."""
     DAILY_LIST = "daily_list"
     """What was found while only observed: one list an owner and day."""
+    GROWTH_LIST = "growth_list"
+    """Accounts that may grow: one list an owner and day."""
     INCIDENT = "incident"
     """A source fell silent, or lost an event name; for the engineers."""
     HOLD_ENDED = "hold_ended"

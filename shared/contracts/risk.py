@@ -28,8 +28,18 @@ INCOMPLETE = "incomplete_data"
 class Severity(StrEnum):
     """How bad an episode is."""
 
+    OPPORTUNITY = "opportunity"
+    """No risk at all: the account may grow."""
     AT_RISK = "at_risk"
     CRITICAL = "critical"
+
+
+class ReceiverClass(StrEnum):
+    """Whose business an episode is: routes match by it."""
+
+    CS = "cs"
+    SUPPORT = "support"
+    GROWTH = "growth"
 
 
 ENDS = frozenset({Change.RESOLVED, Change.WITHDRAWN, Change.EXPIRED})
@@ -71,6 +81,9 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     evidence: list[Evidence]
     contributions: list[Contribution]
     attributes: Attributes
+    receiver: ReceiverClass = ReceiverClass.CS
+    precision_percent: int | None = None
+    """How often the rule is right, as its author states it."""
 
 
 class OpenEpisodes(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="open_episodes"):

@@ -24,6 +24,12 @@ def test_a_message_is_written_and_read_as_ever(name: str, key: bytes | None, mes
     assert read_risk(key, golden) == message
 
 
+def test_a_transition_of_the_version_before_is_of_a_csm_and_of_no_stated_precision() -> None:
+    fields = msgspec.json.decode((GOLDEN / "risk.transition.v1.json").read_bytes())
+    before = {name: value for name, value in fields.items() if name not in {"receiver", "precision_percent"}}
+    assert read_risk(b"acme", msgspec.json.encode(before)) == transition()
+
+
 @pytest.mark.parametrize("wrong", [b"", b"{", b"[]", msgspec.json.encode(transition())])
 def test_without_a_key_only_a_list_is_read(wrong: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):

@@ -19,6 +19,7 @@ from services.scorer.core.feature_table import FEATURES
 from services.scorer.core.medians import COMPARED
 from shared.contracts.context import Guard, GuardState, Import, ImportState, SegmentSummary, Summary
 from shared.contracts.events import source_of
+from tests.support.drawn_rules import drawn_rules
 from tests.support.log import DAY, HOUR, MINUTE, SECOND, START, Log
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -132,8 +133,11 @@ def shipped() -> tuple[dict[str, Any], dict[str, Any]]:
     )
 
 
-def bundles() -> dict[int, Bundle]:
-    """Return configurations by context offset: shipped, quick with odd corners, no rules, with every feature."""
+def bundles(rng: random.Random | None = None) -> dict[int, Bundle]:
+    """Return configurations by context offset: shipped, quick with odd corners, no rules, with every feature.
+
+    With `rng` the odd corners have some drawn rules besides.
+    """
     scorecard, rules = shipped()
     by_name = {rule["name"]: rule for rule in rules["rules"]}
     quick: dict[str, Any] = {
@@ -168,7 +172,13 @@ def bundles() -> dict[int, Bundle]:
         },
     }
     told = {name for dimension in quick["dimensions"].values() for name in dimension["measures"]}
-    others = [*FEATURES, "adoption:Export", "use_28:Export", "adoption:never.heard of", "use_28:never.heard of"]
+    others = [
+        *FEATURES,
+        "adoption:Export",
+        "use_28:Export",
+        "adoption:never.heard of",
+        "use_28:never.heard of",
+    ]
     anything = {"weight": 1, "missing": "exclude", "curve": [[-2000, 0], [0, 41], [7, 50], [2000, 100]]}
     quick["stages"] = {"onboarding_days": 20, "renewal_days": 30}
     quick["scorecards"] = {
@@ -193,7 +203,7 @@ def bundles() -> dict[int, Bundle]:
     everything = {"weight": 2, "measures": {name: anything for name in others if name not in told}}
     whole = {**quick, "dimensions": {**quick["dimensions"], "everything": everything}}
 
-    odd = {
+    odd: dict[str, Any] = {
         "silence": {"alpha_permille": 300},
         "rules": [
             {**by_name["silence"], "severity": "critical"},
@@ -239,6 +249,8 @@ def bundles() -> dict[int, Bundle]:
             },
         ],
     }
+    if rng is not None:
+        odd["rules"] += drawn_rules(rng, scorecard=quick)
     return {
         0: Bundle(version="b_shipped", scorecard=scorecard, rules=rules),
         3: Bundle(version="b_quick", scorecard=quick, rules=odd, journey=journey, calendars=calendars()),
@@ -287,7 +299,7 @@ def junk_logs() -> st.SearchStrategy[Log]:
 
 def junk_log(rng: random.Random, *, length: int) -> Log:
     log, now = Log(), START + 40 * DAY
-    log.contexts = {**bundles(), **junk_entries(rng, now)}
+    log.contexts = {**bundles(rng), **junk_entries(rng, now)}
     for _ in range(length):
         now += rng.choice(STEPS)
         act = rng.random()
@@ -463,7 +475,7 @@ def lives() -> st.SearchStrategy[Log]:
 def lives_log(rng: random.Random, *, days: int) -> Log:
     happenings = [h for account in rng.sample(ACCOUNTS, rng.choice((1, 1, 2))) for h in _life(rng, account, days)]
     context, log = rng.choice((0, 3, 13)), Log()
-    log.contexts = {**bundles(), **guards_of(rng, days), **summaries_of(rng, days)}
+    log.contexts = {**bundles(rng), **guards_of(rng, days), **summaries_of(rng, days)}
     end = START + (days + 1) * DAY
     ticks = [rng.randrange(START, end) for _ in range(rng.choice((5, 30, 2 * days)))]
     moments = sorted([(ts, 0, n) for n, (ts, *_) in enumerate(happenings)] + [(t, 1, 0) for t in ticks])
@@ -534,7 +546,7 @@ def imported_log(rng: random.Random, *, days: int) -> Log:
     ended = Import(job="i_1", state=ImportState.ENDED, at=x + span)
     again = Import(job="i_1", state=rng.choice((ImportState.RUNNING, ImportState.ENDED)), at=x + span + MINUTE)
     log.contexts = {
-        **bundles(),
+        **bundles(rng),
         **dict(rng.choice(([], [(4, began)], [(4, began), (5, ended)], [(4, began), (6, again)]))),
     }
     past = [h for h in happenings if h[3] < x]

@@ -25,7 +25,7 @@ _TEMPLATES: Final = Environment(
     lstrip_blocks=True,
     keep_trailing_newline=True,
 )
-_COLOUR: Final = {Tone.CRITICAL: "#c62828", Tone.AT_RISK: "#e67e00", Tone.OVER: "#2e7d32"}
+_COLOUR: Final = {Tone.CRITICAL: "#c62828", Tone.AT_RISK: "#e67e00", Tone.OPPORTUNITY: "#1565c0", Tone.OVER: "#2e7d32"}
 
 _LIST_COLOUR: Final = "#0b3d91"
 

@@ -20,7 +20,12 @@ LINES_A_SECTION: Final = 10
 EVENT_TYPE: Final = "churn_alert"
 
 Block = dict[str, Any]
-_ICON: Final[Mapping[Tone, str]] = {Tone.CRITICAL: "🔴", Tone.AT_RISK: "🟠", Tone.OVER: "✅"}
+_ICON: Final[Mapping[Tone, str]] = {
+    Tone.CRITICAL: "🔴",
+    Tone.AT_RISK: "🟠",
+    Tone.OPPORTUNITY: "🟢",
+    Tone.OVER: "✅",
+}
 _ENTITIES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 

@@ -13,6 +13,7 @@ from shared.contracts.risk import ENDS, Change, Severity, Transition
 
 FORGOTTEN_KEPT: Final = 64
 """An account doesn't end this many episodes in one tick: what lies before its last tick is known by its time."""
+WORST_FIRST: Final = (Severity.CRITICAL, Severity.AT_RISK, Severity.OPPORTUNITY)
 OPEN_STATES: Final = frozenset({AlertState.OPEN, AlertState.ACKNOWLEDGED})
 _END_STATE: Final = {
     Change.RESOLVED: AlertState.RESOLVED,
@@ -270,12 +271,14 @@ def _reason(transition: Transition) -> Reason:
         standing=transition.standing,
         playbook=transition.playbook,
         evidence=transition.evidence,
+        receiver=transition.receiver,
+        precision_percent=transition.precision_percent,
     )
 
 
 def _strongest_first(reasons: Sequence[Reason]) -> list[Reason]:
-    return sorted(reasons, key=lambda r: (r.severity is not Severity.CRITICAL, r.opened_at, r.rule))
+    return sorted(reasons, key=lambda r: (WORST_FIRST.index(r.severity), r.opened_at, r.rule))
 
 
 def _worst(reasons: Sequence[Reason]) -> Severity:
-    return Severity.CRITICAL if any(r.severity is Severity.CRITICAL for r in reasons) else Severity.AT_RISK
+    return min((reason.severity for reason in reasons), key=WORST_FIRST.index, default=Severity.AT_RISK)

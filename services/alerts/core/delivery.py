@@ -4,10 +4,9 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from services.alerts.core.alert import OPEN_STATES, Outcome, unsettled
+from services.alerts.core.alert import OPEN_STATES, WORST_FIRST, Outcome, unsettled
 from services.alerts.core.routing import ChannelName, Decision, Destination, Note, Routes
 from shared.contracts.alerts import Alert, Delivery, DeliveryState
-from shared.contracts.risk import Severity
 
 PATIENCE_MS: Final = 30 * 60_000
 """How long a delivery may fail before its fallback is told as well (reliability promise P10)."""
@@ -16,8 +15,9 @@ PATIENCE_MS: Final = 30 * 60_000
 def plan(before: Alert | None, alert: Alert, decision: Decision, *, outcome: Outcome, now: int) -> Alert:
     """Return the alert with what every delivery owes at this revision; `now` is wall time in epoch ms.
 
-    A Slack message owes every revision, a mail thread only what is worth a mail: opening, worsening to critical, end.
-    Worsening to critical also owes a Slack reply, because an edit notifies nobody. Receivers once told stay told.
+    A Slack message owes every revision, a mail thread only what is worth a mail: opening, worsening, end. Worsening,
+    to critical or from an opportunity to a risk, also owes a Slack reply, because an edit notifies nobody. Receivers
+    once told stay told.
     """
     worsened = _worsened(before, alert)
     mail_worthy = worsened or outcome in {Outcome.OPENED, Outcome.ENDED}
@@ -113,8 +113,7 @@ def _worsened(before: Alert | None, alert: Alert) -> bool:
     return (
         before is not None
         and before.id == alert.id
-        and before.severity is not Severity.CRITICAL
-        and alert.severity is Severity.CRITICAL
+        and WORST_FIRST.index(alert.severity) < WORST_FIRST.index(before.severity)
     )
 
 

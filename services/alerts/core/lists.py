@@ -28,6 +28,7 @@ FIRST_HOUR: Final = time(9, 0)
 _KIND_OF: Final = {
     Why.STANDING: NoticeKind.STANDING_LIST,
     Why.OBSERVED: NoticeKind.DAILY_LIST,
+    Why.OPPORTUNITY: NoticeKind.GROWTH_LIST,
     # it would be told one by one today, but opened while only observed: for one last list
     Why.ROUTED: NoticeKind.DAILY_LIST,
 }

@@ -13,7 +13,7 @@ from services.alerts.core.routing import Note
 from shared.contracts.alerts import Alert, AlertState, Reason
 from shared.contracts.health import Contribution
 from shared.contracts.playbook import Playbook
-from shared.contracts.risk import INCOMPLETE, Evidence, Severity
+from shared.contracts.risk import INCOMPLETE, Evidence
 
 REASONS_SHOWN: Final = 8
 COSTS_SHOWN: Final = 3
@@ -26,6 +26,7 @@ class Tone(StrEnum):
 
     CRITICAL = "critical"
     AT_RISK = "at_risk"
+    OPPORTUNITY = "opportunity"
     OVER = "over"
 
 
@@ -102,7 +103,7 @@ def message_of(alert: Alert, background: Background, *, note: Note | None = None
         owner=owner,
         steps=[clean(step, 500) for step in playbook.steps[:8]] if playbook and alert.state in OPEN_STATES else [],
         playbook_url=playbook.url if playbook else None,
-        precision=words.PRECISION_UNKNOWN,
+        precision=words.precision(reasons[0].precision_percent if reasons else None),
         status=clean(_status(alert), 300),
         note=words.NOTE[note].format_map({"owner": owner}) if note else None,
         verdict=_verdict(alert),
@@ -160,7 +161,7 @@ def _state(alert: Alert) -> str:
 def _tone(alert: Alert) -> Tone:
     if alert.state not in OPEN_STATES:
         return Tone.OVER
-    return Tone.CRITICAL if alert.severity is Severity.CRITICAL else Tone.AT_RISK
+    return Tone(alert.severity)
 
 
 def _status(alert: Alert) -> str:

@@ -1,4 +1,4 @@
-"""Decide whether an alert is told, where and why: a tree of routes over segment, severity, rule and owner."""
+"""Decide whether an alert is told, where and why: a tree of routes over segment, severity, rule, receiver and owner."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import msgspec
 
 from shared.contracts.alerts import Alert, Reason
 from shared.contracts.fault import Fault, Key
-from shared.contracts.risk import Change, Severity
+from shared.contracts.risk import Change, ReceiverClass, Severity
 
 OWNER: Final = "owner"
 """As a target: the owner of the account, whoever that is."""
@@ -32,6 +32,8 @@ class Why(StrEnum):
     """Everything in it was true before judging began: nothing happened that deserves an interruption."""
     OBSERVED = "observed"
     """Everything is judged and only what is critical told, to see first how often alerts are right."""
+    OPPORTUNITY = "opportunity"
+    """Nothing in it is a risk, and no route asks for what may grow: it is for a list."""
     MUTED = "muted"
     """The route that matched has no receivers."""
 
@@ -54,6 +56,8 @@ class Match(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     segment: list[str] | None = None
     severity: list[Severity] | None = None
     rule: list[str] | None = None
+    receiver: list[ReceiverClass] | None = None
+    """Whose business one of its rules says it is."""
     owner: list[str] | None = None
 
 
@@ -121,7 +125,9 @@ def decide(alert: Alert, routes: Routes, *, now: int, stand_ins: Mapping[str, st
 
     `stand_ins` gives who is told for an owner on leave, by lower-case address.
     """
-    if routes.standing == "hold" and not alert.deliveries and all(map(_is_standing, alert.reasons)):
+    if not alert.deliveries and alert.severity is Severity.OPPORTUNITY and not _asks_for_growth(alert, routes.route):
+        return Decision(send=False, destinations=(), why=Why.OPPORTUNITY)
+    if routes.standing == "hold" and not alert.deliveries and all(map(_is_standing, _that_count(alert))):
         return Decision(send=False, destinations=(), why=Why.STANDING)
     if not alert.deliveries and alert.severity is not Severity.CRITICAL and routes.observes(now):
         return Decision(send=False, destinations=(), why=Why.OBSERVED)
@@ -133,6 +139,19 @@ def decide(alert: Alert, routes: Routes, *, now: int, stand_ins: Mapping[str, st
     destinations = list(dict.fromkeys(found))
     why = Why.ROUTED if destinations else Why.MUTED
     return Decision(send=bool(destinations), destinations=destinations, why=why)
+
+
+def _that_count(alert: Alert) -> Sequence[Reason]:
+    """Return the reasons that decide who is told: beside a risk an opportunity has no say."""
+    reasons = alert.reasons or alert.ended
+    return [reason for reason in reasons if reason.severity is not Severity.OPPORTUNITY] or reasons
+
+
+def _asks_for_growth(alert: Alert, route: Route) -> bool:
+    """Return whether a route that fits an alert names growth."""
+    fits = _matches(alert, route.match)
+    named = ReceiverClass.GROWTH in (route.match.receiver or ())
+    return fits and (named or any(_asks_for_growth(alert, child) for child in route.routes))
 
 
 def _is_standing(reason: Reason) -> bool:
@@ -182,11 +201,14 @@ def _walk(alert: Alert, route: Route, *, inherited: Sequence[str]) -> Iterator[s
 
 
 def _matches(alert: Alert, match: Match) -> bool:
-    rules = {reason.rule for reason in (alert.reasons or alert.ended)}
+    counted = _that_count(alert)
+    rules = {reason.rule for reason in counted}
+    receivers = {reason.receiver for reason in counted}
     return (
         (match.segment is None or alert.attributes.segment in match.segment)
         and (match.severity is None or alert.severity in match.severity)
         and (match.rule is None or not rules.isdisjoint(match.rule))
+        and (match.receiver is None or not receivers.isdisjoint(match.receiver))
         and (match.owner is None or alert.attributes.owner in match.owner)
     )
 

@@ -15,7 +15,11 @@ MINUTE_MS: Final = 60_000
 HOUR_MS: Final = 60 * MINUTE_MS
 DAY_MS: Final = 24 * HOUR_MS
 
-SEVERITY: Final[Mapping[Severity, str]] = {Severity.CRITICAL: "critical", Severity.AT_RISK: "at risk"}
+SEVERITY: Final[Mapping[Severity, str]] = {
+    Severity.CRITICAL: "critical",
+    Severity.AT_RISK: "at risk",
+    Severity.OPPORTUNITY: "an opportunity",
+}
 BAND: Final[Mapping[Band, str]] = {
     Band.UNKNOWN: "unknown",
     Band.CRITICAL: "critical",
@@ -100,6 +104,7 @@ LIST_INTRO: Final[Mapping[NoticeKind, str]] = {
     "Nothing new happened: only what changes from now on will interrupt you.",
     NoticeKind.DAILY_LIST: "Churnwatch only observes for now. It found these accounts at risk since the last list, "
     "the largest first, and would have told you of each.",
+    NoticeKind.GROWTH_LIST: "These accounts may grow, the largest first. Nothing is wrong with them.",
 }
 INCIDENT: Final[Mapping[NoticeKind, str]] = {
     NoticeKind.INCIDENT: "{what} fell silent",
@@ -130,14 +135,16 @@ COSTS: Final = "What cost most points"
 OTHER_COSTS: Final = "Everything else"
 STEPS: Final = "Next steps"
 PLAYBOOK: Final = "playbook"
-PRECISION_UNKNOWN: Final = "Precision of this rule: not yet measured"
 SUBJECT: Final = "{name}: {state}"
 REPLY: Final = "{name} got worse: now {severity}"
 
 
 def list_title(kind: NoticeKind, accounts: int) -> str:
     """Return the title of a list."""
-    what = "were at risk already" if kind is NoticeKind.STANDING_LIST else "found at risk while observing"
+    what = {
+        NoticeKind.STANDING_LIST: "were at risk already",
+        NoticeKind.GROWTH_LIST: "may grow",
+    }.get(kind, "found at risk while observing")
     return f"{accounts} {'account' if accounts == 1 else 'accounts'} {what}"
 
 
@@ -296,6 +303,12 @@ def evidence(feature: str, value: int, normal: int | None) -> str:
     """Return a number of a rule that has no words of its own."""
     usually = "" if normal is None else f", normally {normal:,}"
     return f"{label(feature)}: {value:,}{usually}"
+
+
+def precision(stated_percent: int | None) -> str:
+    """Return how often the rule was right, as far as that is known."""
+    stated = "" if stated_percent is None else f"{stated_percent} %, stated by its author, "
+    return f"Precision of this rule: {stated}not yet measured"
 
 
 def label(name: str) -> str:

@@ -11,7 +11,7 @@ from services.scorer.core.journey import Route
 from services.scorer.core.table import Ints
 from shared.contracts.fault import Fault
 from shared.contracts.health import Band
-from shared.contracts.risk import Severity
+from shared.contracts.risk import ReceiverClass, Severity
 
 MOST_FEATURES: Final = 64
 
@@ -127,16 +127,34 @@ class Condition(_Strict, frozen=True, kw_only=True):
         return self.at_least if self.at_least is not None else self.at_most or 0
 
 
+Days = Annotated[int, msgspec.Meta(ge=0, le=365)]
+
+
 class Rule(_Strict, frozen=True, kw_only=True):
     """One rule (docs/scoring.md §8)."""
 
     name: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,49}$")]
     based_on: Literal["activity", "fact"]
-    all: Annotated[list[Condition], msgspec.Meta(min_length=1)]
+    all: list[Condition] = []
+    any: list[Condition] = []
     minimum: list[Condition] = []
     critical: list[Condition] = []
+    hold_days: Days = 0
+    cool_down_days: Days = 0
     severity: Severity
+    receiver: ReceiverClass = ReceiverClass.CS
+    precision_percent: Annotated[int, msgspec.Meta(ge=1, le=100)] | None = None
     playbook: str | None = None
+
+    @property
+    def features(self) -> list[str]:
+        """What it stands on: the features of `all` and `any` in order, each once."""
+        return list(dict.fromkeys(condition.feature for condition in (*self.all, *self.any)))
+
+    def conditions(self, part: str) -> list[Condition]:
+        """Return the conditions of `all`, `any`, `minimum` or `critical`."""
+        found: list[Condition] = getattr(self, part)
+        return found
 
 
 class SilenceSettings(_Strict, frozen=True, kw_only=True):

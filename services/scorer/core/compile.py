@@ -2,7 +2,7 @@
 
 import difflib
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -11,7 +11,6 @@ import numpy as np
 from services.scorer.core.bundle import (
     CompiledBundle,
     CompiledMeasure,
-    Condition,
     ConfigError,
     Dimension,
     Measure,
@@ -19,9 +18,11 @@ from services.scorer.core.bundle import (
     Scorecard,
 )
 from services.scorer.core.calendar import Calendars, Tables, compile_calendars
-from services.scorer.core.feature_table import FEATURES, Feature, feature_called
+from services.scorer.core.feature_names import fault_of_name
+from services.scorer.core.feature_table import JUDGED, Feature, feature_called
 from services.scorer.core.journey import Journey, journey_faults, route_of
 from services.scorer.core.rhythm import hazard_table
+from services.scorer.core.rule_faults import PARTS, rule_faults
 from services.scorer.core.signals import CLASSES
 from shared.contracts.context import Bundle
 from shared.contracts.events import source_of
@@ -46,13 +47,16 @@ def bundle_of(scorecard: object, rules: object, **others: object) -> Bundle:
     which there are, and rules may name any.
     """
     config = {"scorecard": scorecard, "rules": rules, **others}
-    compile_bundle("", config)
+    compile_bundle("", config, is_new=True)
     encoded = msgspec.json.encode(config)
     return Bundle(version="b_" + hashlib.sha256(encoded).hexdigest()[:16], config=msgspec.Raw(encoded))
 
 
-def compile_bundle(version: str, config: Mapping[str, Any]) -> CompiledBundle:
-    """Check and compile the content of a bundle; raises ConfigError naming every fault found."""
+def compile_bundle(version: str, config: Mapping[str, Any], *, is_new: bool = False) -> CompiledBundle:
+    """Check and compile the content of a bundle; raises ConfigError naming every fault found.
+
+    Rules that make no sense are refused in a new one alone: a bundle that was in force once stays readable.
+    """
     faults: list[Fault] = []
     scorecard = _read(config, name="scorecard", kind=Scorecard, faults=faults)
     rules = _read(config, name="rules", kind=Rules, faults=faults)
@@ -61,7 +65,7 @@ def compile_bundle(version: str, config: Mapping[str, Any]) -> CompiledBundle:
     if scorecard is not None:
         faults += _scorecard_faults(scorecard)
     if rules is not None:
-        faults += _rule_faults(rules, named=named)
+        faults += rule_faults(rules, named=named, is_new=is_new)
     if journey is not None:
         faults += journey_faults(journey)
     if "playbooks" in config:
@@ -110,9 +114,11 @@ def _scorecard_faults(scorecard: Scorecard) -> Iterator[Fault]:
     for name, dimension, feature, measure in _all_measures(scorecard):
         inside = () if name == DEFAULT else ("scorecards", name)
         place = ("scorecard", *inside, "dimensions", dimension, "measures", feature)
-        fault = _feature_fault(feature, named=scorecard.key_features)
+        fault = fault_of_name(feature, named=scorecard.key_features)
         if fault:
             yield Fault(place, fault)
+        if feature in JUDGED:
+            yield Fault(place, f"{feature} is made of the measures: only rules may name it")
         if any(a[0] >= b[0] for a, b in zip(measure.curve, measure.curve[1:], strict=False)):
             yield Fault((*place, "curve"), "the first numbers must rise")
     bands = scorecard.bands
@@ -156,30 +162,6 @@ def _name_faults(scorecard: Scorecard) -> Iterator[Fault]:
             places.setdefault(name, key[-1])
 
 
-def _feature_fault(name: str, *, named: Sequence[str] | None) -> str | None:
-    kind, _, event = name.partition(":")
-    if feature_called(name) is None:
-        close = difflib.get_close_matches(name, FEATURES, n=3)
-        hint = f"did you mean {' or '.join(close)}? " if close else ""
-        return f"unknown feature {name!r}; {hint}docs/features.md lists them all"
-    if name not in FEATURES and named is not None and event not in named:
-        return f"{kind} is of a key feature, and {event!r} is not among key_features"
-    return None
-
-
-def _rule_faults(rules: Rules, *, named: Sequence[str] | None) -> Iterator[Fault]:
-    names = [rule.name for rule in rules.rules]
-    for number, rule in enumerate(rules.rules):
-        place = ("rules", "rules", number)
-        if rule.name in names[:number]:
-            yield Fault((*place, "name"), f"{rule.name!r} stands twice")
-        for part in ("all", "minimum", "critical"):
-            for i, condition in enumerate(getattr(rule, part)):
-                fault = _condition_fault(condition, named=named)
-                if fault:
-                    yield Fault((*place, part, i), f"rule {rule.name!r}: {fault}")
-
-
 def _playbook_faults(rules: Rules | None, playbooks: Mapping[str, Playbook] | None) -> Iterator[Fault]:
     """Find rules that name a playbook which isn't there; where either file has faults of its own nobody can tell."""
     if rules is None or playbooks is None:
@@ -189,21 +171,6 @@ def _playbook_faults(rules: Rules | None, playbooks: Mapping[str, Playbook] | No
             close = difflib.get_close_matches(rule.playbook, playbooks, n=1)
             hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(playbooks) or 'none'}"
             yield Fault(("rules", "rules", number, "playbook"), f"no playbook {rule.playbook!r}; {hint}")
-
-
-def _condition_fault(condition: Condition, *, named: Sequence[str] | None) -> str | None:
-    fault = _feature_fault(condition.feature, named=named)
-    if fault is not None:
-        return fault
-    if (condition.at_least is None) == (condition.at_most is None):
-        return "needs exactly one of at_least and at_most"
-    if condition.leave is None:
-        return None
-    if condition.at_least is not None and condition.leave > condition.at_least:
-        return "leave must not be above at_least, or the episode would end as it opens"
-    if condition.at_most is not None and condition.leave < condition.at_most:
-        return "leave must not be below at_most, or the episode would end as it opens"
-    return None
 
 
 def _signal_names(scorecard: Scorecard) -> dict[str, str]:
@@ -216,7 +183,7 @@ def _signal_names(scorecard: Scorecard) -> dict[str, str]:
 def _features_read(dimensions: Mapping[str, Dimension], rules: Rules) -> list[Feature]:
     """Return every feature that the measures of a scorecard and the rules read."""
     names = {feature for dimension in dimensions.values() for feature in dimension.measures}
-    names |= {condition.feature for rule in rules.rules for condition in (*rule.all, *rule.minimum, *rule.critical)}
+    names |= {c.feature for rule in rules.rules for part in PARTS for c in rule.conditions(part)}
     return [feature for name in names if (feature := feature_called(name)) is not None]
 
 

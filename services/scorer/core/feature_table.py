@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from services.scorer.core import formulas
+from services.scorer.core.champion import champion_silence
 from services.scorer.core.formulas import Formula
 from services.scorer.core.table import Ints
 from services.scorer.core.view import MISSING, View
@@ -36,7 +37,11 @@ class Feature:
 def feature_called(name: str) -> Feature | None:
     """Return a feature by its name; one of a key feature is named `adoption:<event>` or `use_28:<event>`."""
     kind, _, event = name.partition(":")
-    return FEATURES.get(name) or (_OF_KEY_FEATURES[kind](event) if event and kind in _OF_KEY_FEATURES else None)
+    return (
+        FEATURES.get(name)
+        or JUDGED.get(name)
+        or (_OF_KEY_FEATURES[kind](event) if event and kind in _OF_KEY_FEATURES else None)
+    )
 
 
 def _present(of: Formula) -> Formula:
@@ -154,6 +159,17 @@ _TABLE: Final = (
         ),
     ),
     _but(
+        "usage_normal_28 is 0",
+        _row(
+            "automation_rise",
+            "growth of automation in usage_7 over a mean week of usage_normal_28, against all usage of that week",
+            "‰",
+            "D−35…D−1",
+            36,
+            formulas.automation_rise,
+        ),
+    ),
+    _but(
         "no events in one of the halves",
         _row(
             "automation_share_change",
@@ -212,6 +228,17 @@ _TABLE: Final = (
             ("top_user_share", "the most active user", 1),
             ("top_3_users_share", "the three most active users", 3),
         )
+    ),
+    _but(
+        "no user was active on at least eight days of its four weeks, and on more of them than every other",
+        _row(
+            "champion_silence",
+            "days by which the most active user is gone beyond what its own week and a week off allow",
+            "days",
+            "its own 28 days up to its latest one",
+            1,
+            champion_silence,
+        ),
     ),
     *(
         _but(
@@ -305,6 +332,26 @@ _TABLE: Final = (
 )
 FEATURES: Final[Mapping[str, Feature]] = {feature.name: feature for feature in _TABLE}
 """Every feature that needs no name of an event, by its own; D is the account-day of T."""
+
+
+_JUDGEMENTS: Final = (
+    _fact(
+        "health",
+        "the health of this moment, for rules alone",
+        "thousandths of a point",
+        "no health",
+        formulas.judged("health"),
+    ),
+    _fact(
+        "band",
+        "the band of this moment, for rules alone: 1 critical, 2 at_risk, 3 watch, 4 healthy",
+        "band",
+        "unknown",
+        formulas.judged("band"),
+    ),
+)
+JUDGED: Final[Mapping[str, Feature]] = {feature.name: feature for feature in _JUDGEMENTS}
+"""What is made of the others, and known once these are: only rules may name it."""
 
 
 def _adoption(event: str) -> Feature:

@@ -94,6 +94,12 @@ def usage_change(view: View) -> Ints:
     return _change(4 * last_week(view), before=four_weeks_before(view))
 
 
+def automation_rise(view: View) -> Ints:
+    before = four_weeks_before(view)
+    rise = 4 * view.events("automation", since=7, until=1) - view.events("automation", since=35, until=8)
+    return np.where(before > 0, rise * WHOLE // np.maximum(before, 1), MISSING)
+
+
 def active_days_change(view: View) -> Ints:
     return _change(view.active_days(since=28, until=1), before=view.active_days(since=56, until=29))
 
@@ -238,6 +244,10 @@ def goal_pace(view: View) -> Ints:
 
 def goal_behind_days(view: View) -> Ints:
     return view.progress.behind
+
+
+def judged(name: str) -> Formula:
+    return lambda view: view.judged[name]
 
 
 def silence(view: View) -> Ints:

@@ -156,7 +156,7 @@ def _unpack_episodes(chunk: Chunk, state: Partition, rows: Ints) -> None:
     _fill(held.columns, chunk.episodes, np.arange(len(rows)))
     for k, rule in enumerate(chunk.rules):
         column = episodes.rules.index(rule)
-        for name in ("opened", "severity"):
+        for name in episodes.columns.spec:
             episodes.columns[name][rows, column] = held.columns[name][: len(rows), k]
 
 

@@ -88,7 +88,7 @@ def deadlines(
     expected = np.clip(32 * habit.chance.sum(axis=1, dtype=np.int64) // 1024, 1, 224)
     missing = _allowing_for_moods(hazards_to_pass[expected], habit=habit)
     chance = _chances_after(day, habit=habit, off=local.off[:, LONGEST_DAYS + 1 :])
-    hazard = _day_hazards()[chance]
+    hazard = day_hazards()[chance]
     passed = np.cumsum(hazard, axis=1, dtype=np.int32)
     rows, ahead = np.arange(len(day)), np.count_nonzero(passed < missing[:, None], axis=1)
     is_reached = ahead < LONGEST_DAYS
@@ -113,7 +113,7 @@ def hazard_table(alpha_permille: int) -> tuple[int, ...]:
 
 
 @cache
-def _day_hazards() -> Small:
+def day_hazards() -> Small:
     """Return −ln(1 − q/1024) in millionths for q 0-1008."""
     return np.array([_floor(-_MILLION * (1 - Decimal(q) / 1024).ln()) for q in range(_MOST_Q + 1)], np.int32)
 
@@ -128,7 +128,7 @@ def _mood_table() -> Ints:
 @cache
 def _gone() -> Ints:
     """Return 1 − exp(−x) in 100,000ths for x in thousandths, from 0 to the hazard of the likeliest day."""
-    most = -(-int(_day_hazards()[-1]) // 1000)
+    most = -(-int(day_hazards()[-1]) // 1000)
     return np.array([_floor(_PARTS * (1 - (Decimal(-x) / 1000).exp())) for x in range(most + 1)], np.int64)
 
 
@@ -189,7 +189,7 @@ def _group(active: Small, days: Small, *, number: Ints, prior: int) -> tuple[Sma
 
 def _allowing_for_moods(missing: Ints, *, habit: _Habit) -> Ints:
     """Return how much hazard must pass when weeks have a mood: within one, chances are those of a gamma mixture."""
-    week = _day_hazards()[habit.chance].sum(axis=1, dtype=np.int64)
+    week = day_hazards()[habit.chance].sum(axis=1, dtype=np.int64)
     mood = np.clip(habit.uneven * np.minimum(missing, week) // 10**6, _LEAST_MOOD, _MOST_MOOD)
     allowed: Ints = missing * _mood_table()[mood - _LEAST_MOOD] // 1024
     return allowed

@@ -1,6 +1,6 @@
 """Open, follow and end episodes: one account, one rule, from opening to end (docs/scoring.md §8)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from services.scorer.core.activity import Activity
 from services.scorer.core.bundle import CompiledBundle, Condition, Rule
-from services.scorer.core.days import DAY, HORIZON_DAYS, day_of
+from services.scorer.core.days import DAY, HORIZON_DAYS, NO_DAY, day_of
 from services.scorer.core.features import Features, usage_change_on
 from services.scorer.core.formulas import survey_on
 from services.scorer.core.rhythm import CONSIDERED_DAYS
@@ -17,24 +17,48 @@ from services.scorer.core.table import NONE, Columns, Ints
 from services.scorer.core.view import MISSING, Flags
 from shared.contracts.risk import Change, Severity
 
-SEVERITIES: Final = (None, Severity.AT_RISK, Severity.CRITICAL)
+SEVERITIES: Final = (None, Severity.AT_RISK, Severity.CRITICAL, Severity.OPPORTUNITY)
 """Severities by their code in the column `severity`."""
+_RANK: Final = np.array([0, 2, 3, 1])
+"""How bad each of these is."""
 _CRITICAL: Final = SEVERITIES.index(Severity.CRITICAL)
+_WAITS, _STOOD = 1, 2
 
 
 class Episodes:
-    """When each rule opened for each account (NONE: closed) and how severe it is: one column a rule."""
+    """When each rule opened for each account (NONE: closed) and how severe it is: one column a rule.
+
+    A rule that holds and is not open yet waits: 1, or 2 where it was so before judging began. It opens from the
+    account-day `ready` on.
+    """
 
     def __init__(self, rules: Sequence[str] = ()) -> None:
         self.rules = list(rules)
         width = max(1, len(self.rules))
-        self.columns = Columns({"opened": (np.int64, width, NONE), "severity": (np.int8, width, 0)})
+        self.columns = Columns(
+            {
+                "opened": (np.int64, width, NONE),
+                "severity": (np.int8, width, 0),
+                "waits": (np.int8, width, 0),
+                "ready": (np.int32, width, NO_DAY),
+            }
+        )
+
+    def known(self, row: Ints | slice, *, rule: int) -> dict[str, Ints]:
+        """Return what is known of one rule, by its place, for some accounts."""
+        return {name: self.columns[name][row, rule].astype(np.int64) for name in self.columns.spec}
+
+    def keep(self, row: Ints | slice, values: Mapping[str, Ints], *, rule: int) -> None:
+        """Set what is known of one rule, by its place, for some accounts."""
+        for name, column in values.items():
+            self.columns[name][row, rule] = column
 
     def end(self, row: int) -> dict[str, tuple[int, int]]:
         """Close every open episode of an account; return opening T and severity code of each by its rule."""
         opened, severity = self.columns["opened"][row], self.columns["severity"][row]
         found = {rule: (int(opened[k]), int(severity[k])) for k, rule in enumerate(self.rules) if opened[k] != NONE}
-        opened[:], severity[:] = NONE, 0
+        for name, (_, _, first) in self.columns.spec.items():
+            self.columns[name][row] = first
         return found
 
     def under(self, rules: Sequence[str], *, ahead: Flags) -> "Episodes":
@@ -42,81 +66,117 @@ class Episodes:
 
         Accounts `ahead` were restored from a later moment than the one being replayed: theirs stay, after the others.
         """
-        opened = self.columns["opened"][: self.columns.count]
-        later = [rule for k, rule in enumerate(self.rules) if rule not in rules and (opened[ahead, k] != NONE).any()]
+        later = [rule for k, rule in enumerate(self.rules) if rule not in rules and self._is_known(ahead, rule=k)]
         new = Episodes([*rules, *later])
         new.columns.add(self.columns.count)
         for rule in set(new.rules) & set(self.rules):
             whose = ahead if rule in later else slice(None)
-            for column in ("opened", "severity"):
+            for column in self.columns.spec:
                 values = self.columns[column][: self.columns.count, self.rules.index(rule)]
                 new.columns[column][: self.columns.count, new.rules.index(rule)][whose] = values[whose]
         return new
 
+    def _is_known(self, whose: Flags, *, rule: int) -> bool:
+        """Say whether anything is known of a rule for these accounts."""
+        spec, count = self.columns.spec, self.columns.count
+        return any((self.columns[name][:count][whose, rule] != first).any() for name, (_, _, first) in spec.items())
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(frozen=True, slots=True)
 class Step:
-    """One change of one rule's episodes: positions in `features.rows` with the opening T and severity code of each."""
+    """One change of one rule's episodes: positions in `features.rows` with the opening T and severity code of each.
+
+    `standing` says which of them open though they were so before anybody judged.
+    """
 
     rule: Rule
     change: Change
     where: Ints
     opened: Ints
     severity: Ints
+    standing: Flags
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Court:
-    """What judging stands on beside features: episodes, activity, rules, and whose rules on activity stand still."""
+    """What judging stands on beside features: episodes, activity, rules, and whose rules on activity stand still.
+
+    `standing` says whose patterns were so before anybody judged, if they begin to hold now.
+    """
 
     episodes: Episodes
     activity: Activity
     bundle: CompiledBundle
     held: Flags
+    standing: Flags
 
 
 def judge(features: Features, *, at: int, court: Court) -> list[Step]:
     """Bring the episodes of `features.rows` to T = `at` under the bundle's rules and return what changed."""
-    episodes, activity, bundle = court.episodes, court.activity, court.bundle
-    steps = []
-    for column, rule in enumerate(bundle.rules):
-        opened = episodes.columns["opened"][features.rows, column]
-        severity = episodes.columns["severity"][features.rows, column].astype(np.int64)
-        is_open = opened != NONE
-        still = court.held & ~features.ended & (rule.based_on == "activity")
-        holds = _holds(rule, features=features, is_open=is_open) & ~still
-        level = _level(rule, features=features, severity=severity)
-        over = is_open & ~holds & ~features.ended & ~still
-        withdrawn = over & _disproved(rule, over, opened=opened, features=features, activity=activity, bundle=bundle)
-        changes = {
-            Change.OPENED: ~is_open & holds,
-            Change.WORSENED: is_open & holds & (level > severity),
-            Change.EASED: is_open & holds & (level < severity),
-            Change.EXPIRED: is_open & features.ended,
-            Change.WITHDRAWN: withdrawn,
-            Change.RESOLVED: over & ~withdrawn,
-        }
-        opened = np.where(changes[Change.OPENED], at, opened)
-        severity = np.where(holds, level, severity)
-        for change, flags in changes.items():
-            where = np.flatnonzero(flags)
-            if where.size:
-                step = Step(rule=rule, change=change, where=where, opened=opened[where], severity=severity[where])
-                steps.append(step)
-        ends = over | changes[Change.EXPIRED]
-        episodes.columns["opened"][features.rows, column] = np.where(ends, NONE, opened)
-        episodes.columns["severity"][features.rows, column] = np.where(holds | is_open & ~ends, severity, 0)
-    return steps
+    found = (_judged(rule, column, features, at=at, court=court) for column, rule in enumerate(court.bundle.rules))
+    return [step for steps in found for step in steps]
+
+
+def _judged(rule: Rule, column: int, features: Features, *, at: int, court: Court) -> Iterator[Step]:
+    was = court.episodes.known(features.rows, rule=column)
+    opened, severity = was["opened"], was["severity"]
+    is_open = opened != NONE
+    still = court.held & ~features.ended & (rule.based_on == "activity")
+    holds = _holds(rule, features=features, is_open=is_open) & ~still
+    waits, ready = _wait(rule, was, holds=holds & ~is_open, day=features.day, standing=court.standing)
+    opens = holds & ~is_open & (features.day >= ready)
+    level = _level(rule, features=features, severity=severity)
+    over = is_open & ~holds & ~features.ended & ~still
+    withdrawn = over & _disproved(rule, over, opened=opened, features=features, court=court)
+    changes = {
+        Change.OPENED: opens,
+        Change.WORSENED: is_open & holds & (_RANK[level] > _RANK[severity]),
+        Change.EASED: is_open & holds & (_RANK[level] < _RANK[severity]),
+        Change.EXPIRED: is_open & features.ended,
+        Change.WITHDRAWN: withdrawn,
+        Change.RESOLVED: over & ~withdrawn,
+    }
+    opened = np.where(opens, at, opened)
+    severity = np.where(holds, level, severity)
+    ends = over | changes[Change.EXPIRED]
+    cooled = np.maximum(ready, features.day + rule.cool_down_days)
+    now = {
+        "opened": np.where(ends, NONE, opened),
+        "severity": np.where(opens | is_open & ~ends, severity, 0),
+        "waits": np.where(still, was["waits"], np.where(opens, 0, waits)),
+        "ready": np.where(ends & (rule.cool_down_days > 0), cooled, ready),
+    }
+    court.episodes.keep(features.rows, now, rule=column)
+    for change, flags in changes.items():
+        where = np.flatnonzero(flags)
+        if where.size:
+            standing = opens[where] & (waits[where] == _STOOD)
+            yield Step(rule, change, where=where, opened=opened[where], severity=severity[where], standing=standing)
+
+
+def _wait(rule: Rule, was: Mapping[str, Ints], *, holds: Flags, day: Ints, standing: Flags) -> tuple[Ints, Ints]:
+    """Return how closed rules wait, and from which day on they may open; `holds` says where they hold."""
+    begins = holds & (was["waits"] == 0)
+    waits = np.where(begins, np.where(standing, _STOOD, _WAITS), was["waits"])
+    ready = np.where(begins & (rule.hold_days > 0), np.maximum(was["ready"], day + rule.hold_days), was["ready"])
+    return np.where(holds, waits, 0), ready
 
 
 def _holds(rule: Rule, *, features: Features, is_open: Flags) -> Flags:
     holds = ~features.ended
     for condition in rule.all:
-        given = _meets(condition, features.values[condition.feature])
-        holds &= np.where(is_open, _meets(condition, features.values[condition.feature], leaving=True), given)
+        holds &= _keeps(condition, features=features, is_open=is_open)
+    if rule.any:
+        holds &= np.any([_keeps(condition, features=features, is_open=is_open) for condition in rule.any], axis=0)
     for condition in rule.minimum:
         holds &= _meets(condition, features.values[condition.feature])
     return holds & features.evident if rule.based_on == "activity" else holds
+
+
+def _keeps(condition: Condition, *, features: Features, is_open: Flags) -> Flags:
+    """Say where a condition is met: by the level to leave at for an open episode, else by the given one."""
+    values = features.values[condition.feature]
+    return np.where(is_open, _meets(condition, values, leaving=True), _meets(condition, values))
 
 
 def _level(rule: Rule, *, features: Features, severity: Ints) -> Ints:
@@ -136,19 +196,20 @@ def _meets(condition: Condition, values: Ints, *, leaving: bool = False) -> Flag
     return meets
 
 
-def _disproved(
-    rule: Rule, over: Flags, *, opened: Ints, features: Features, activity: Activity, bundle: CompiledBundle
-) -> Flags:
+def _disproved(rule: Rule, over: Flags, *, opened: Ints, features: Features, court: Court) -> Flags:
     """Say for the accounts in `over` whether the rule was false when it opened, by what is known today."""
     disproved = np.zeros(len(over), bool)
     where = np.flatnonzero(over)
     if where.size:
-        rows, then = features.rows[where], opened[where]
-        for condition in rule.all:
-            held = _held_then(condition, then, rows=rows, activity=activity, bundle=bundle)
-            if condition.feature == "silence":
-                held |= ~features.evident[where]
-            disproved[where] |= ~held
+
+        def held(condition: Condition) -> Flags:
+            rows, then = features.rows[where], opened[where]
+            found = _held_then(condition, then, rows=rows, activity=court.activity, bundle=court.bundle)
+            return found | ~features.evident[where] if condition.feature == "silence" else found
+
+        disproved[where] = ~np.all([held(condition) for condition in rule.all], axis=0)
+        if rule.any:
+            disproved[where] |= ~np.any([held(condition) for condition in rule.any], axis=0)
     return disproved
 
 

@@ -261,17 +261,17 @@ def _evaluate(
         if start:
             yield
         some = rows[start : start + SLICE]
-        evaluation, steps = _judge(state, at=at, offset=offset, rows=some, bundle=bundle, held=held[some])
+        standing = imported[some] | is_new
+        evaluation, steps = _judge(
+            state, at=at, offset=offset, rows=some, bundle=bundle, held=held[some], standing=standing
+        )
         healths = health_rows(evaluation)
         outputs.healths += healths
         outputs.scores += [
             Record(healths[where].account.encode(), healths[where].payload, at)
             for where in np.flatnonzero(to_publish(evaluation)).tolist()
         ]
-        standing = imported[some] | is_new
-        outputs.transitions += transitions(
-            steps, evaluation=evaluation, before=before, standing=standing, missed=missed[some]
-        )
+        outputs.transitions += transitions(steps, evaluation=evaluation, before=before, missed=missed[some])
     columns["job"][rows[imported[rows]]] = NO_JOB
     state.next_due = int(columns["due"][:count].min()) if count else None
 
@@ -321,14 +321,14 @@ def _guard(state: Partition, known: Known, *, at: int, due: Flags) -> tuple[Flag
     return held, missed
 
 
-def _judge(
-    state: Partition, *, at: int, offset: int, rows: Ints, bundle: CompiledBundle, held: npt.NDArray[np.bool_]
+def _judge(  # noqa: PLR0913  a tick, its accounts, and two facts of each
+    state: Partition, *, at: int, offset: int, rows: Ints, bundle: CompiledBundle, held: Flags, standing: Flags
 ) -> tuple[Evaluation, list[Step]]:
     columns = state.activity.accounts
     columns["evaluated_at"][rows], columns["evaluated_offset"][rows] = at, offset
     evaluation = _evaluation(state, rows=rows, bundle=bundle)
     features = evaluation.features
-    court = Court(episodes=state.episodes, activity=state.activity, bundle=bundle, held=held)
+    court = Court(episodes=state.episodes, activity=state.activity, bundle=bundle, held=held, standing=standing)
     steps = judge(features, at=at, court=court)
     columns["band"][rows] = evaluation.bands
     columns["touched"][rows] = False
@@ -343,6 +343,8 @@ def _evaluation(state: Partition, *, rows: Ints, bundle: CompiledBundle) -> Eval
     at = columns["evaluated_at"][rows]
     features = Features(at, rows=rows, activity=activity, bundle=bundle, medians=state.medians)
     health = health_of(features, bundle=bundle)
+    bands = bands_of(health.health, before=columns["band"][rows], bundle=bundle)
+    features.judged = {"health": health.health, "band": np.where(bands > 0, bands.astype(np.int64), MISSING)}
     return Evaluation(
         at=at,
         offset=columns["evaluated_offset"][rows],
@@ -350,7 +352,7 @@ def _evaluation(state: Partition, *, rows: Ints, bundle: CompiledBundle) -> Eval
         generation=state.generation,
         features=features,
         health=health,
-        bands=bands_of(health.health, before=columns["band"][rows], bundle=bundle),
+        bands=bands,
         activity=activity,
         facts=state.facts,
         episodes=state.episodes,

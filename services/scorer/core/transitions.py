@@ -9,9 +9,18 @@ from services.scorer.core.bundle import BANDS, CompiledBundle
 from services.scorer.core.publish import Evaluation, Record
 from services.scorer.core.rules import SEVERITIES, Episodes, Step
 from services.scorer.core.table import NONE, Ints
-from services.scorer.core.view import MISSING, Flags
+from services.scorer.core.view import MISSING
 from shared.contracts.health import Attributes, Band, Contribution
-from shared.contracts.risk import INCOMPLETE, Change, Evidence, Severity, Transition, episode_id, transition_id
+from shared.contracts.risk import (
+    INCOMPLETE,
+    Change,
+    Evidence,
+    ReceiverClass,
+    Severity,
+    Transition,
+    episode_id,
+    transition_id,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,19 +35,18 @@ class _Told:
     evidence: Sequence[Evidence] = ()
     playbook: str | None = None
     standing: bool = False
+    receiver: ReceiverClass = ReceiverClass.CS
+    precision_percent: int | None = None
 
 
-def transitions(
-    steps: Sequence[Step], *, evaluation: Evaluation, before: Episodes, standing: Flags, missed: Ints
-) -> list[Record]:
+def transitions(steps: Sequence[Step], *, evaluation: Evaluation, before: Episodes, missed: Ints) -> list[Record]:
     """Return the records of an evaluation, account by account: the rules in order, then rules that are no more.
 
-    `standing` says whose openings were so before anybody judged; `before` are the episodes as they were under the last
-    bundle: those of rules the new one lacks are withdrawn. `missed` is since when a source that feeds the account is
-    missed (epoch ms), 0 where none is.
+    `before` are the episodes as they were under the last bundle: those of rules the new one lacks are withdrawn.
+    `missed` is since when a source that feeds the account is missed (epoch ms), 0 where none is.
     """
     found = [
-        (int(where), _told(step, place, order=order, evaluation=evaluation, standing=standing, missed=missed))
+        (int(where), _told(step, place, order=order, evaluation=evaluation, missed=missed))
         for order, step in enumerate(steps)
         for place, where in enumerate(step.where)
     ]
@@ -81,9 +89,9 @@ def expiries(
     return records
 
 
-def _told(step: Step, place: int, *, order: int, evaluation: Evaluation, standing: Flags, missed: Ints) -> _Told:
+def _told(step: Step, place: int, *, order: int, evaluation: Evaluation, missed: Ints) -> _Told:
     where = int(step.where[place])
-    evidence = [part for condition in step.rule.all for part in _evidence(evaluation, where, condition.feature)]
+    evidence = [part for name in step.rule.features for part in _evidence(evaluation, where, name)]
     if step.rule.based_on == "activity" and missed[where]:
         evidence.append(Evidence(feature=INCOMPLETE, value=int(evaluation.at[where] - missed[where])))
     return _Told(
@@ -94,7 +102,9 @@ def _told(step: Step, place: int, *, order: int, evaluation: Evaluation, standin
         severity=int(step.severity[place]),
         evidence=evidence,
         playbook=step.rule.playbook,
-        standing=bool(standing[where]) and step.change is Change.OPENED,
+        standing=bool(step.standing[place]),
+        receiver=step.rule.receiver,
+        precision_percent=step.rule.precision_percent,
     )
 
 
@@ -134,6 +144,8 @@ def _record(evaluation: Evaluation, where: int, told: _Told) -> Record:
         health=_at(evaluation.health.health, where),
         evidence=list(told.evidence),
         contributions=_contributions(evaluation, where),
+        receiver=told.receiver,
+        precision_percent=told.precision_percent,
         attributes=msgspec.json.decode(evaluation.facts.attributes.get(row, "{}"), type=Attributes),
     )
     return Record(account, msgspec.json.encode(transition), at)

@@ -1,5 +1,6 @@
 """Look at accounts as they are at a moment: what features are made of, each part worked out once, when asked for."""
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Final
 
@@ -39,6 +40,8 @@ class View:
         self.day: Ints = day_of(at, roll=activity.accounts["roll"][rows])
         self.front: Ints = self.column("front").astype(np.int64)
         self.present: Flags = self.front != NO_DAY
+        self.judged: Mapping[str, Ints] = {}
+        """What is made of features, once it is: health and band."""
         self._medians = medians or Medians()
         self._sums: dict[str, Ints] = {}
 
@@ -187,6 +190,12 @@ class View:
         where, days, _ = self._users
         return np.bitwise_count(days & _bits(since, until)).astype(np.int64), where
 
+    def days_of_users(self) -> tuple[Ints, Hashes, Ints]:
+        """Return of each user the place of its account in `rows`, active days (bit n: latest - n), the latest one."""
+        where, rows = self._user_rows
+        users = self.activity.users
+        return where, users["days"][rows].astype(np.uint64), users["last_day"][rows].astype(np.int64)
+
     def users_of(self, name: str, *, days: int) -> Ints:
         """Count users who used a key feature after D − days."""
         where, signal, last = self._uses
@@ -241,14 +250,19 @@ class View:
     @cached_property
     def _users(self) -> tuple[Ints, Hashes, Ints]:
         """Return of every user not forgotten the place of its account, active days (bit n: D − n), D − last_day."""
+        where, days, last = self.days_of_users()
+        back = self.day[where] - last
+        behind = days << np.clip(back, 0, 63).astype(np.uint64)
+        return where, np.where(back < 0, days >> np.clip(-back, 0, 63).astype(np.uint64), behind), back
+
+    @cached_property
+    def _user_rows(self) -> tuple[Ints, Ints]:
+        """Return of every user not forgotten the place of its account, and its row."""
         users = self.activity.users
         where, rows = self.activity.rows_of(users, head="first_user", accounts=self.rows)
         last = users["last_day"][rows].astype(np.int64)
         kept = (last != NO_DAY) & (last > self.front[where] - USER_DAYS)
-        where, rows, back = where[kept], rows[kept], self.day[where[kept]] - last[kept]
-        days = users["days"][rows].astype(np.uint64)
-        behind = days << np.clip(back, 0, 63).astype(np.uint64)
-        return where, np.where(back < 0, days >> np.clip(-back, 0, 63).astype(np.uint64), behind), back
+        return where[kept], rows[kept]
 
     @cached_property
     def _uses(self) -> tuple[Ints, Ints, Ints]:

@@ -14,9 +14,9 @@ from services.alerts.core.delivery import (
     with_delivery,
     with_fallback,
 )
-from services.alerts.core.routing import Note, Route, decide
+from services.alerts.core.routing import Match, Note, Route, decide
 from shared.contracts.alerts import Alert, Delivery, DeliveryState
-from shared.contracts.risk import Change, Severity
+from shared.contracts.risk import Change, ReceiverClass, Severity
 from tests.support.risk import OWNER, T0, routes, transition
 
 
@@ -58,6 +58,22 @@ def test_worsening_to_critical_edits_replies_and_mails() -> None:
     assert not owes_reply(of(worse, "mail"))  # or the same mail is sent twice
     after = replied(slack, revision=slack.reply_revision)
     assert (owes_reply(after), after.state) == (False, DeliveryState.INTENDED)
+
+
+def test_a_risk_that_joins_an_opportunity_that_was_told_replies() -> None:
+    growth: dict[str, Any] = {
+        "severity": Severity.OPPORTUNITY,
+        "receiver": ReceiverClass.GROWTH,
+        "rule": "seats",
+        "opened_at": T0 - 1,
+    }
+    asked = routes(route=Route(receivers=["owner"], routes=[Route(match=Match(receiver=[ReceiverClass.GROWTH]))]))
+    opened = planned(None, 0, told=asked, **growth)
+    assert [d.channel for d in opened.deliveries] == ["slack", "mail"]
+    assert owes_reply(of(planned(all_told(opened), 1, told=asked), "slack"))
+    quiet = planned(None, 0, **growth)
+    assert [d.channel for d in quiet.deliveries] == []
+    assert [d.channel for d in planned(quiet, 1).deliveries] == ["slack", "mail"]
 
 
 def test_worsening_before_the_first_message_arrived_needs_no_reply() -> None:

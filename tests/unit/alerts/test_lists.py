@@ -248,6 +248,14 @@ def test_while_observing_only_what_is_critical_is_told() -> None:
     assert decide(happened(), routes(mode="observe", observe_until=date(2020, 1, 1)), now=T0).send
 
 
+def test_what_may_grow_is_in_a_list_of_its_own_once_a_day() -> None:
+    desk = Desk(routes())
+    seats = happened("acme", severity=Severity.OPPORTUNITY)
+    (notice,) = desk.at(MIDNIGHT + 33 * HOUR, replace(seats, opened_at=MIDNIGHT))
+    assert notice.kind is NoticeKind.GROWTH_LIST
+    assert notice_message(notice).title == "1 account may grow"
+
+
 def test_the_daily_list_comes_when_its_owners_day_begins() -> None:
     tokyo = Day(zone=ZoneInfo("Asia/Tokyo"), begins=time(9, 0))
     desk = Desk(routes(mode="observe"), days={OWNER.lower(): tokyo})

@@ -14,13 +14,13 @@ from slack_sdk.models.blocks import Block
 from services.alerts.channels.mail_message import Letter, mime
 from services.alerts.channels.slack_blocks import MAX_TOTAL, escape, payload, reply
 from services.alerts.core.alert import Position, fold
-from services.alerts.core.message import Background, Message, clean, message_of
+from services.alerts.core.message import Background, Message, Tone, clean, message_of
 from services.alerts.core.routing import Note
 from shared.contracts.alerts import Alert
 from shared.contracts.health import Attributes, Contribution
 from shared.contracts.journey import Progress, Unmet
 from shared.contracts.playbook import Playbook
-from shared.contracts.risk import INCOMPLETE, Change, Evidence, Severity
+from shared.contracts.risk import INCOMPLETE, Change, Evidence, ReceiverClass, Severity
 from tests.support.risk import DAY_MS, T0, background, transition
 
 EVIL = "<!channel> <@U123> <https://evil.example|click> *b* _i_ ~s~ `c` & \u202eabc\x00\r\nBcc: x@y {{7*7}} %s"
@@ -135,6 +135,17 @@ def test_it_says_what_is_at_stake_what_to_do_and_that_precision_is_not_measured(
     assert (message.title, message.worth, message.renewal) == ("Acme GmbH: at risk", "EUR 48,000 a year", "2027-01-31")
     assert (message.health, message.owner, message.steps) == ("41.2 of 100, at risk", "dana@example.com", ["Call them"])
     assert "not yet measured" in message.precision
+
+
+def test_a_precision_its_author_states_is_said_to_be_no_more_than_that() -> None:
+    assert said(precision_percent=60).precision == (
+        "Precision of this rule: 60 %, stated by its author, not yet measured"
+    )
+
+
+def test_what_may_grow_is_called_an_opportunity() -> None:
+    message = said(rule="seats", severity=Severity.OPPORTUNITY, receiver=ReceiverClass.GROWTH)
+    assert (message.title, message.tone) == ("Acme GmbH: an opportunity", Tone.OPPORTUNITY)
 
 
 def test_unknown_facts_are_said_to_be_unknown() -> None:

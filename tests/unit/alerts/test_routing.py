@@ -1,5 +1,7 @@
 """The right people are told: routes, owners, and what has no route or no owner."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -8,7 +10,7 @@ from services.alerts.core.routing import ChannelName, Destination, Match, Note, 
 from services.alerts.core.routing import faults as faults_of
 from shared.contracts.alerts import Alert
 from shared.contracts.health import Attributes
-from shared.contracts.risk import Severity
+from shared.contracts.risk import ReceiverClass, Severity
 from tests.support.risk import OWNER, T0, routes, transition
 
 
@@ -70,6 +72,36 @@ def test_what_was_so_before_judging_began_interrupts_nobody_unless_told_to() -> 
     standing = alert(standing=True)
     assert decide(standing, routes(), now=T0).why is Why.STANDING
     assert decide(standing, routes(standing="tell"), now=T0).send
+
+
+SEATS: dict[str, Any] = {"rule": "seats", "severity": Severity.OPPORTUNITY, "receiver": ReceiverClass.GROWTH}
+
+
+def test_a_route_may_go_by_whose_business_a_rule_is() -> None:
+    tree = Route(receivers=["a"], routes=[Route(match=Match(receiver=[ReceiverClass.SUPPORT]), receivers=["b"])])
+    assert told(alert(receiver=ReceiverClass.SUPPORT), tree) == ["b"]
+    assert told(alert(), tree) == ["a"]
+
+
+def test_what_may_grow_interrupts_nobody_but_whom_a_route_asks_to() -> None:
+    growth = Route(match=Match(receiver=[ReceiverClass.GROWTH]), receivers=["c"])
+    decision = decide(alert(**SEATS), routes(), now=T0)
+    assert (decision.send, decision.why) == (False, Why.OPPORTUNITY)
+    assert told(alert(**SEATS), Route(receivers=["a"])) == []
+    assert told(alert(**SEATS), Route(receivers=["a"], routes=[growth])) == ["c"]
+
+
+def test_beside_a_risk_what_may_grow_has_no_say() -> None:
+    growth = Route(match=Match(receiver=[ReceiverClass.GROWTH]), receivers=["c"])
+    grown = alert(**SEATS, opened_at=T0 - 1)
+    both = fold(grown, transition(), position=Position(topic="r", partition=0, offset=1)).alert
+    assert both is not None
+    assert (both.severity, [reason.rule for reason in both.reasons]) == (Severity.AT_RISK, ["silence", "seats"])
+    assert told(both, Route(receivers=["a"], routes=[growth])) == ["a"]
+    seats = transition(**SEATS, opened_at=T0 + 1)
+    standing = fold(alert(standing=True), seats, position=Position(topic="r", partition=0, offset=1)).alert
+    assert standing is not None
+    assert decide(standing, routes(), now=T0).why is Why.STANDING
 
 
 def test_a_route_without_receivers_is_silent() -> None:

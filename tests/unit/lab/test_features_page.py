@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from lab.features_page import page
-from services.scorer.core.feature_table import FEATURES, feature_called
+from services.scorer.core.feature_table import FEATURES, JUDGED, feature_called
 
 ROOT = Path(__file__).parents[3]
 
@@ -17,12 +17,12 @@ def test_the_page_is_the_one_the_table_makes() -> None:
 def test_it_names_every_feature_once() -> None:
     rows = [line for line in page().splitlines() if line.startswith("| `")]
     names = [name for row in rows for name in re.findall(r"`([^`]+)`", row.split(" | ")[0])]
-    assert names == [*FEATURES, "adoption:NAME", "use_28:NAME"]
+    assert names == [*FEATURES, "adoption:NAME", "use_28:NAME", *JUDGED]
 
 
 def test_scoring_md_has_the_formula_of_every_feature() -> None:
     section = (ROOT / "docs" / "scoring.md").read_text("utf-8").partition("## 5.")[2].partition("## 6.")[0]
-    for name in FEATURES:
+    for name in (*FEATURES, *JUDGED):
         family = re.sub(r"_(1|7|14|28|91)$", "_W", name).replace("days_since", "…")
         assert name in section or family in section, name
 

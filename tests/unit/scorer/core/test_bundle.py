@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from services.scorer.core.bundle import ConfigError
-from services.scorer.core.compile import bundle_of
+from services.scorer.core.compile import bundle_of, compile_bundle
 from tests.support.histories import shipped
 
 SCORECARD, RULES = shipped()
@@ -96,6 +96,54 @@ def test_a_fault_in_the_rules_is_named(path: tuple[str | int, ...], to: object, 
     text = faults(rules=changed(RULES, *path, to=to))
     assert text.startswith("rules.")
     assert named in text
+
+
+SEATS = "seats_used"
+MEANT: dict[str, Any] = {
+    "name": "meant",
+    "based_on": "fact",
+    "all": [{"feature": SEATS, "at_least": 200, "leave": 100}],
+    "any": [{"feature": "nps", "at_most": 6}, {"feature": "tickets_7", "at_least": 3}],
+    "critical": [{"feature": SEATS, "at_least": 500}],
+    "severity": "at_risk",
+}
+
+
+def test_a_rule_may_need_all_or_one_of_several_conditions() -> None:
+    for rule in (MEANT, changed(MEANT, "all", to=[]), changed(MEANT, "any", to=[])):
+        assert bundle_of(SCORECARD, {**RULES, "rules": [rule]})
+
+
+@pytest.mark.parametrize(
+    ("part", "to", "named"),
+    [
+        ("all", [{"feature": SEATS, "at_least": 1001}], "all[0]: rule 'meant': can never be met: seats_used is never"),
+        ("all", [{"feature": "exports_7", "at_most": -1}], "all[0]: rule 'meant': can never be met: exports_7 is"),
+        ("all", [{"feature": "recency_days", "at_most": -1}], "recency_days is never below 0"),
+        ("all", [{"feature": "usage_change", "at_most": -1001}], "usage_change is never below -1000"),
+        ("any", [{"feature": "active_days_7", "at_least": 8}], "any[0]: rule 'meant': can never be met: active_days_7"),
+        (
+            "all",
+            [{"feature": SEATS, "at_least": 200}, {"feature": SEATS, "at_most": 199}],
+            "all[1]: rule 'meant': can never be met: it also needs seats_used at_least 200",
+        ),
+        ("any", [{"feature": SEATS, "at_most": 199}], "any[0]: rule 'meant': can never be met: it also needs seats"),
+        ("minimum", [{"feature": SEATS, "at_most": 100}], "minimum[0]: rule 'meant': can never be met: it also needs"),
+        ("critical", [{"feature": SEATS, "at_most": 99}], "critical[0]: rule 'meant': can never be met: it also needs"),
+        ("critical", [{"feature": SEATS, "at_least": 150}], "critical[0]: rule 'meant': is not stronger than what"),
+        ("severity", "critical", "critical: rule 'meant': makes no difference: its severity is critical already"),
+    ],
+)
+def test_a_rule_that_could_never_do_what_it_says_is_refused(part: str, to: object, named: str) -> None:
+    rules = {**RULES, "rules": [changed(MEANT, part, to=to)]}
+    assert named in faults(rules=rules)
+    if part != "severity":  # what is in force already is not refused by a newer version
+        assert compile_bundle("b", {"scorecard": SCORECARD, "rules": rules}).version == "b"
+
+
+def test_a_rule_without_conditions_is_refused() -> None:
+    rules = {**RULES, "rules": [{"name": "empty", "based_on": "fact", "severity": "at_risk"}]}
+    assert "rules[0].all: rule 'empty': needs conditions under all, or under any" in faults(rules=rules)
 
 
 def test_all_faults_are_named_at_once() -> None:
