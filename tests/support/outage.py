@@ -24,7 +24,7 @@ ACCOUNTS: Final = 500
 THE_DAY: Final = START + 44 * DAY
 """A Wednesday after six weeks of work."""
 RESTING: Final = 58
-"""So many accounts rest since the Thursday before, and come back on the day at 10:00; the last of them never does."""
+"""So many accounts rest since the Friday before, and come back on the day at 9:30; the last of them never does."""
 STOPPED: Final = f"a{RESTING - 1}"
 OPENS: Final = 8 * HOUR + 30 * MINUTE
 """When work begins on the day: a source must have sent for an hour until its silence means something."""
@@ -116,10 +116,10 @@ class World:
         await self._guarding.look({0: self.state}, {0: self.state.position})
 
     def work(self, days: range) -> None:
-        """Let every account do something at 10 and at 11 on each workday; the resting ones until Thursday."""
+        """Let every account do something at 10 and at 11 on each workday; the resting ones until Friday."""
         for day in days:
             self.now = START + (day + 1) * DAY
-            who = range(RESTING if day > 38 else 0, ACCOUNTS if day % 7 < 5 else 0)
+            who = range(RESTING if day > 39 else 0, ACCOUNTS if day % 7 < 5 else 0)
             self.live(
                 self._did(i, START + day * DAY + 10 * HOUR + i % 60 * MINUTE + n * HOUR, n) for i in who for n in (0, 1)
             )
@@ -152,7 +152,7 @@ class World:
 
     def _did_at(self, minute: int, *, day: int) -> list[Did]:
         at = day + minute * MINUTE
-        is_back = at >= THE_DAY + 10 * HOUR
+        is_back = at >= THE_DAY + 9 * HOUR + 30 * MINUTE
         active = range(minute % EVERY, ACCOUNTS, EVERY)
         return [self._did(i, at, minute // EVERY) for i in active if i >= RESTING or (is_back and i != RESTING - 1)]
 

@@ -1,9 +1,9 @@
 """A source stops among five hundred accounts: nobody is told of its customers, the engineers are told once.
 
-Fifty-eight accounts rest since Thursday and come back on Wednesday at 10:00; by their own rhythm they are silent from
-10:10 to 11:10 on. The last of them never comes back.
+Fifty-eight accounts rest since Friday and come back on Wednesday at 9:30; by their own rhythm they are silent from
+10:00 on. The last of them never comes back.
 
-    8:30  work begins    10:00 |--- the source is out ---| 12:00   what was held back comes    12:30
+    8:30  work begins    9:30 |--- the source is out ---| 12:00   what was held back comes    12:30
 """
 
 from functools import cache
@@ -15,7 +15,7 @@ from shared.contracts.risk import INCOMPLETE
 from tests.support.log import DAY, HOUR, MINUTE
 from tests.support.outage import STOPPED, THE_DAY, World
 
-STOPS, RETURNS, ENDS = 10 * HOUR, 12 * HOUR, 12 * HOUR + 30 * MINUTE
+STOPS, RETURNS, ENDS = 9 * HOUR + 30 * MINUTE, 12 * HOUR, 12 * HOUR + 30 * MINUTE
 THREE, ONE = ("web", "app", "api"), ("web",)
 
 
