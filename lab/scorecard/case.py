@@ -44,6 +44,10 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """The band it had."""
     open: dict[str, Severity] = {}
     """The rules that were open, and how severe."""
+    closed: dict[str, Annotated[int, msgspec.Meta(ge=1, le=365)]] = {}
+    """The rules that were open and ended so many days ago: nothing was known of the account until then."""
+    since: Annotated[int, msgspec.Meta(ge=0, le=365)] = 0
+    """For how many days what is given was so."""
     scorecard: str | None = None
     stage: str | None = None
     health: float | None = None
@@ -133,8 +137,8 @@ def _unknown(case: Case, *, bundle: CompiledBundle) -> Iterator[tuple[Key, str]]
     yield from (
         (("costs", n), f"no measure {name!r}") for n, name in enumerate(case.costs or ()) if name not in measures
     )
-    for part in ("open", "rules"):
-        names: Mapping[str, Severity] = getattr(case, part) or {}
+    for part in ("open", "closed", "rules"):
+        names: Mapping[str, object] = getattr(case, part) or {}
         yield from (((part, name), f"no rule {name!r}") for name in names if name not in bundle.rule_names)
     if case.scorecard is not None and case.scorecard not in bundle.scorecard_names:
         yield ("scorecard",), f"no scorecard {case.scorecard!r}; there are {', '.join(bundle.scorecard_names)}"

@@ -14,7 +14,7 @@ from services.scorer.core.features import Features
 from services.scorer.core.rules import SEVERITIES, Court, Episodes, judge
 from services.scorer.core.scorecard import bands_of, health_of
 from services.scorer.core.table import Ints
-from services.scorer.core.view import MISSING
+from services.scorer.core.view import MISSING, Flags
 from shared.contracts.health import Band
 from shared.contracts.risk import Severity
 
@@ -52,7 +52,7 @@ class Accounts:
 
     def judged(self, bundle: CompiledBundle) -> list[Found]:
         """Judge every case as a tick would."""
-        features = _Features(self.values, activity=self.activity, bundle=bundle)
+        features = _Features(self.values, self.activity, bundle=bundle)
         before = np.array([BANDS.index(case.before) for case in self.cases], np.int8)
         health = health_of(features, bundle=bundle)
         bands = bands_of(health.health, before=before, bundle=bundle)
@@ -74,17 +74,32 @@ class Accounts:
         ]
 
     def _judged_episodes(self, features: Features, *, bundle: CompiledBundle) -> Episodes:
+        """Judge the days on which something began or ended, the earliest first, and today."""
         episodes = Episodes(bundle.rule_names)
         episodes.columns.add(len(self.cases))
-        for row, case in enumerate(self.cases):
-            for rule, severity in case.open.items():
-                column = bundle.rule_names.index(rule)
-                episodes.columns["opened"][row, column] = NOON - DAY
-                episodes.columns["severity"][row, column] = SEVERITIES.index(severity)
-        nobody = np.zeros(len(self.cases), bool)
-        court = Court(episodes=episodes, activity=self.activity, bundle=bundle, held=nobody, standing=nobody)
-        judge(features, at=NOON, court=court)
+        days = {back for case in self.cases for back in (case.since, *case.closed.values())} - {0}
+        for back in sorted(days, reverse=True):
+            closed = [[rule for rule, ago in case.closed.items() if ago == back] for case in self.cases]
+            _open_before(episodes, [dict.fromkeys(rules, Severity.AT_RISK) for rules in closed], back=back)
+            known = np.array([case.since >= back for case in self.cases])
+            self._judge(_Features(_Known(self.values, known), self.activity, bundle=bundle, back=back), episodes)
+        _open_before(episodes, [case.open for case in self.cases], back=0)
+        self._judge(features, episodes)
         return episodes
+
+    def _judge(self, features: Features, episodes: Episodes) -> None:
+        nobody = np.zeros(len(self.cases), bool)
+        court = Court(episodes=episodes, activity=self.activity, bundle=features.bundle, held=nobody, standing=nobody)
+        judge(features, at=int(features.at.max(initial=0)), court=court)
+
+
+def _open_before(episodes: Episodes, rules: Sequence[Mapping[str, Severity]], *, back: int) -> None:
+    """Note of each case which rules are open since the day before."""
+    for row, one in enumerate(rules):
+        for rule, severity in one.items():
+            column = episodes.rules.index(rule)
+            episodes.columns["opened"][row, column] = NOON - (back + 1) * DAY
+            episodes.columns["severity"][row, column] = SEVERITIES.index(severity)
 
 
 class _Given(Mapping[str, Ints]):
@@ -105,12 +120,30 @@ class _Given(Mapping[str, Ints]):
         return len(self._columns)
 
 
+class _Known(Mapping[str, Ints]):
+    """The same values where they are known, MISSING elsewhere."""
+
+    def __init__(self, values: Mapping[str, Ints], known: Flags) -> None:
+        self._values, self._known = values, known
+
+    def __getitem__(self, name: str) -> Ints:
+        return np.where(self._known, self._values[name], MISSING)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
 class _Features(Features):
     """The accounts of cases: evidence, stage and scorecard follow from the facts; the features are those given."""
 
-    def __init__(self, values: Mapping[str, Ints], *, activity: Activity, bundle: CompiledBundle) -> None:
+    def __init__(
+        self, values: Mapping[str, Ints], activity: Activity, *, bundle: CompiledBundle, back: int = 0
+    ) -> None:
         rows = np.arange(activity.accounts.count)
-        super().__init__(np.full(len(rows), NOON), rows=rows, activity=activity, bundle=bundle)
+        super().__init__(np.full(len(rows), NOON - back * DAY), rows=rows, activity=activity, bundle=bundle)
         self.values = values
 
 

@@ -114,6 +114,24 @@ def test_a_case_that_cannot_be_read_is_named(
     assert said[0].startswith(f"cases/mine.yaml:2: {named}")
 
 
+def test_a_rule_that_holds_back_or_cools_down_is_told_since_when(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit(config / "rules.yaml", "    based_on: fact\n", "    based_on: fact\n    hold_days: 3\n    cool_down_days: 9\n")
+    (config / "cases" / "mine.yaml").write_text(
+        "cases:\n"
+        "- { name: First day, given: { payment_failed_days: 4 } }\n"
+        "- { name: Third day, given: { payment_failed_days: 4 }, since: 2 }\n"
+        "- { name: Fourth day, given: { payment_failed_days: 4 }, since: 3 }\n"
+        "- { name: Told lately, given: { payment_failed_days: 4 }, since: 3, closed: { failed_payment: 8 } }\n"
+        "- { name: Told long ago, given: { payment_failed_days: 4 }, since: 3, closed: { failed_payment: 9 } }\n",
+        "utf-8",
+    )
+    _, said = checked(config, capsys)
+    opened = [line for line in said if "mine.yaml" in line and "failed_payment: critical" in line]
+    assert [line.split(": ")[2] for line in opened] == ["Fourth day", "Told long ago"]
+
+
 @pytest.mark.parametrize("each", [5, pytest.param(1, marks=pytest.mark.proof)])
 def test_the_cases_notice_almost_every_change_of_a_shipped_value(each: int) -> None:
     bundle = load_bundle(SHIPPED)
