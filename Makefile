@@ -39,7 +39,7 @@ lock: $(VENV) ## Pin the dependencies of pyproject.toml anew (needs uv)
 	uv pip compile pyproject.toml --group build $(LOCKED) -c requirements.lock -o deploy/image.lock
 
 test: $(VENV) ## Run every test, those against real Kafka, Redis and SMTP included (ARGS="-k name")
-	$(PY) -m pytest -m "not proof" -n 2 --dist loadfile $(ARGS)
+	$(PY) -m pytest -m "not proof" -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 unit: $(VENV) ## Run the tests that touch no I/O
 	$(PY) -m pytest tests/unit $(ARGS)

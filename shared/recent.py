@@ -45,10 +45,9 @@ class RecentFates:
             await self.flush()
 
     async def flush(self) -> None:
-        """Write what waits; with Redis down it is forgotten."""
-        waiting, self._waiting = self._waiting, {}
-        for (source, stage), fates in waiting.items():
-            key = f"churn:recent:{source}:{stage}"
+        """Write what waits; while Redis is away the last 100 of each source and stage go on waiting."""
+        for source, stage in list(self._waiting):
+            fates, key = self._waiting.pop((source, stage)), f"churn:recent:{source}:{stage}"
             try:
                 pipe = self._redis.pipeline(transaction=True)
                 pipe.lpush(key, *(msgspec.json.encode(fated) for fated in fates))
@@ -56,6 +55,8 @@ class RecentFates:
                 pipe.expire(key, KEPT_S)
                 await pipe.execute()
             except (RedisError, OSError, TimeoutError) as fault:
+                fates.extend(self._waiting.get((source, stage), ()))
+                self._waiting[source, stage] = fates
                 self._complain(fault)
                 return
 

@@ -45,12 +45,17 @@ async def test_only_the_last_hundred_of_a_source_are_kept(redis: Redis) -> None:
     assert await redis.ttl("churn:recent:web:ingest") > 6 * 86_400
 
 
-async def test_with_redis_down_nothing_waits_and_nothing_fails() -> None:
-    client: Redis = Redis.from_url("redis://127.0.0.1:1/0", socket_connect_timeout=0.5)
-    recent = RecentFates(client)
-    recent.note("web", [fated(1)])
+async def test_with_redis_down_nothing_fails_and_the_last_hundred_are_there_when_it_is_back(redis: Redis) -> None:
+    away: Redis = Redis.from_url("redis://127.0.0.1:1/0", socket_connect_timeout=0.5)
+    recent = RecentFates(away)
+    for at in range(120):
+        recent.note("web", [fated(at)])
+        if at in {1, 60}:
+            await recent.flush()
+    await away.aclose()
+    recent._redis = redis
     await recent.flush()
-    await client.aclose()
+    assert [one.at for one in await recent.last("web")] == list(range(119, 19, -1))
 
 
 async def test_reconstructed_days_take_their_place_and_never_that_of_what_was_known(redis: Redis) -> None:
