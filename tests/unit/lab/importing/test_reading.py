@@ -108,7 +108,7 @@ def test_japanese_exports_are_read_in_their_encoding(tmp_path: Path) -> None:
         ("quote_open.csv", 'account,time\n"a,2026-03-02\n', "row 1", "is no CSV"),
         ("empty.csv", "", "", "is empty"),
         ("not_gzip.csv.gz", b"\x1f\x8bnot at all", "", "gzip"),
-        ("cut.csv.gz", gzip.compress(LINES.encode() * 99)[:-20], "", "end"),
+        ("cut.csv.gz", gzip.compress(LINES.encode() * 99, mtime=0)[:-20], "", "end"),
         ("broken.jsonl", '{"account":"a","time":"2026-03-02"}\n{"account"\n', "row 2", "no JSON object"),
         ("not_parquet.parquet", b"PAR1 and nothing else", "", "no Parquet file"),
         ("kind_unknown.csv", "account,time,kind\na,2026-03-02,logon\n", "row 1, column kind", "login"),
