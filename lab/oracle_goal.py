@@ -41,9 +41,9 @@ def goal_at(history: History, t: int, *, key_features: list[str]) -> tuple[dict[
 
 
 def is_untold(history: History, t: int) -> bool:
-    """Say whether it can't be told what the goal's features were at T: it was set since, or days are forgotten."""
-    set_at = history.time("goal")
-    if set_at is None:
+    """Say whether it can't be told what the goal's features were at T: there is none, or set since, or forgotten."""
+    told: dict[str, Any] = history.value("goal") or {}
+    begin, end = history.day(history.time("goal") or 0), day_of_date(told.get("due"))
+    if told.get("metric") is None or (told.get("target") or 0) <= 0 or end is None or not 1 <= end - begin + 1 <= 92:
         return True
-    begin = history.day(set_at)
     return begin >= history.day(t) or (bool(history.hours) and begin <= history.front - 91)
