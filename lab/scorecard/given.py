@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final, get_args
 
 import numpy as np
+import numpy.typing as npt
 
 from lab.scorecard.case import Case, Day, Habit, Value
 from services.scorer.core.activity import Activity
@@ -56,7 +57,8 @@ class Accounts:
         before = np.array([BANDS.index(case.before) for case in self.cases], np.int8)
         health = health_of(features, bundle=bundle)
         bands = bands_of(health.health, before=before, bundle=bundle)
-        episodes = self._judged_episodes(features, bundle=bundle)
+        features.told(health.health, bands)
+        episodes = self._judged_episodes(features, before=before)
         names = [measure.name for measure in health.measures]
         silent = (features.deadline - features.last).tolist()
         lost = np.where(health.counted, health.possible - health.points, 0)
@@ -73,8 +75,9 @@ class Accounts:
             for row, case in enumerate(self.cases)
         ]
 
-    def _judged_episodes(self, features: Features, *, bundle: CompiledBundle) -> Episodes:
+    def _judged_episodes(self, features: Features, *, before: npt.NDArray[np.int8]) -> Episodes:
         """Judge the days on which something began or ended, the earliest first, and today."""
+        bundle = features.bundle
         episodes = Episodes(bundle.rule_names)
         episodes.columns.add(len(self.cases))
         days = {back for case in self.cases for back in (case.since, *case.closed.values())} - {0}
@@ -82,7 +85,10 @@ class Accounts:
             closed = [[rule for rule, ago in case.closed.items() if ago == back] for case in self.cases]
             _open_before(episodes, [dict.fromkeys(rules, Severity.AT_RISK) for rules in closed], back=back)
             known = np.array([case.since >= back for case in self.cases])
-            self._judge(_Features(_Known(self.values, known), self.activity, bundle=bundle, back=back), episodes)
+            then = _Features(_Known(self.values, known), self.activity, bundle=bundle, back=back)
+            healths = np.where(known, health_of(then, bundle=bundle).health, MISSING)
+            then.told(healths, bands_of(healths, before=before, bundle=bundle))
+            self._judge(then, episodes)
         _open_before(episodes, [case.open for case in self.cases], back=0)
         self._judge(features, episodes)
         return episodes
@@ -136,6 +142,22 @@ class _Known(Mapping[str, Ints]):
         return len(self._values)
 
 
+class _Told(Mapping[str, Ints]):
+    """The same values, and what is made of them."""
+
+    def __init__(self, values: Mapping[str, Ints], made: Mapping[str, Ints]) -> None:
+        self._values, self._made = values, made
+
+    def __getitem__(self, name: str) -> Ints:
+        return self._made[name] if name in self._made else self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**self._values, **self._made})
+
+    def __len__(self) -> int:
+        return len({**self._values, **self._made})
+
+
 class _Features(Features):
     """The accounts of cases: evidence, stage and scorecard follow from the facts; the features are those given."""
 
@@ -145,6 +167,11 @@ class _Features(Features):
         rows = np.arange(activity.accounts.count)
         super().__init__(np.full(len(rows), NOON - back * DAY), rows=rows, activity=activity, bundle=bundle)
         self.values = values
+
+    def told(self, health: Ints, bands: npt.NDArray[np.int8]) -> None:
+        """Let rules see the health (milli-points, MISSING without one) and the bands, as indices of BANDS."""
+        known = np.where(bands > 0, bands.astype(np.int64), MISSING)
+        self.values = _Told(self.values, {"health": health, "band": known})
 
 
 def _activity(values: Mapping[str, Ints], *, given: Sequence[Mapping[str, Value]]) -> Activity:

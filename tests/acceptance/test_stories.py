@@ -100,6 +100,27 @@ def test_half_the_usage_is_noticed_while_it_falls() -> None:
     story.expect(slack=DANA, rule="usage_drop", between=(day(57), day(64)), times=1)
 
 
+def test_a_champion_who_leaves_is_missed_by_its_own_deadline_while_as_much_is_done_as_ever() -> None:
+    others = {"ben": (0, 2, 4), "cleo": (1, 2, 3)}
+    story = Scenario(routes="owner_in_slack")
+    story.users_on_their_days({"ana": range(5), **others}, weeks=8, logins=6)
+    story.users_on_their_days(others, weeks=4, logins=6)
+    last, own_week, week_off = 53, 7, 7  # a Friday; who comes every workday is missed on the fifth; nobody's leave
+    missed_on = last + own_week + week_off + 1
+    story.expect(slack=DANA, rule="champion_gone", between=(day(missed_on), day(missed_on + 1)), times=1)
+    story.expect_nothing_else()
+    assert story.health().band == "healthy"
+
+
+def test_who_gave_notice_is_told_of_though_it_works_as_ever() -> None:
+    story = Scenario(routes="owner_in_slack")
+    story.every_workday(weeks=6, logins=5)
+    story.happens("subscription", status="notice_given")
+    story.every_workday(weeks=2, logins=5)
+    story.expect(slack=DANA, rule="notice_given", between=(day(42), day(43)), times=1)
+    story.expect_nothing_else()
+
+
 def test_sending_everything_twice_changes_nothing() -> None:
     once, twice = Scenario(), Scenario()
     for story in (once, twice):

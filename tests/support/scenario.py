@@ -95,6 +95,15 @@ class Scenario:
                     self._happens("login", at=at, data={"user": f"u{n % users}"})
         self.days += 7 * weeks
 
+    def users_on_their_days(self, users: Mapping[str, Sequence[int]], *, weeks: int, logins: int) -> None:
+        """Let users log in from 9:00 on, each on weekdays of its own (0 is Monday): as often a day all together."""
+        for number in range(self.days, self.days + 7 * weeks):
+            at_work = [user for user, weekdays in users.items() if number % 7 in weekdays]
+            for n in range(logins if at_work else 0):
+                at = day(number) + 9 * HOUR + n * 40 * MINUTE
+                self._happens("login", at=at, data={"user": at_work[n % len(at_work)]})
+        self.days += 7 * weeks
+
     def silence_until(self, *, day: int) -> None:
         """Let nothing happen until a day begins."""
         self.days = day

@@ -205,13 +205,23 @@ def _words_of(reason: Reason, by: Mapping[str, Evidence], background: Background
         return words.usage_change(change.value), detail
     if failed := by.get("payment_failed_days"):
         return words.payment_failed(failed.value), words.PAYMENT_DETAIL
-    if journey := _of_journey(by):
-        return journey
+    if said := _of_journey(by) or _of_leaving(by):
+        return said
     for name, detail in words.SURVEY_DETAIL.items():
         if score := by.get(name):
             return words.survey_score(name, score.value), detail
     others = [words.evidence(e.feature, e.value, e.normal) for e in reason.evidence if e.feature != INCOMPLETE]
     return words.label(reason.rule), clean("; ".join(others), 500) or None
+
+
+def _of_leaving(by: Mapping[str, Evidence]) -> tuple[str, str | None] | None:
+    if "contract_ok" in by:
+        return words.NOTICE_GIVEN, None
+    if champion := by.get("champion_silence"):
+        return words.champion_gone(champion.value), words.CHAMPION_DETAIL
+    if (spike := by.get("exports_spike")) and (removed := by.get("removals_14")):
+        return words.exports_spike(spike.value), words.users_removed(removed.value, days=14)
+    return None
 
 
 def _of_journey(by: Mapping[str, Evidence]) -> tuple[str, str | None] | None:

@@ -74,15 +74,20 @@ MEASURE: Final[Mapping[str, str]] = {
     "nps": "NPS",
     "csat": "CSAT",
     "ces": "CES",
+    "renewal_in_doubt": "At risk, and its renewal is near",
+    "stays_at_risk": "At risk for two weeks",
+    "seats_nearly_all_used": "Nearly all seats are used",
+    "use_rises": "People use it more and more",
 }
 
 CHANGES: Final = frozenset({"usage_change", "active_days_change", "hand_use_change"})
 """Measures that say by how much something changed: shown with their sign."""
 IN_PERCENT: Final = CHANGES | {"seats_used", "features_used", "top_3_users_share", "milestones_met", "goal_pace"}
 """Measures in thousandths."""
-YES_NO: Final[Mapping[str, Mapping[int, str]]] = {
+IN_WORDS: Final[Mapping[str, Mapping[int, str]]] = {
     "payment_ok": {0: "failed", 1: "in order"},
     "contract_ok": {0: "notice given", 1: "in force"},
+    "band": {1: BAND[Band.CRITICAL], 2: BAND[Band.AT_RISK], 3: BAND[Band.WATCH], 4: BAND[Band.HEALTHY]},
 }
 CAME: Final[Mapping[Cause, str]] = {
     Cause.DATA: "not known before",
@@ -184,8 +189,8 @@ def measured(measure: str, value: int | None) -> str:
     """Return the value of a measure in its own unit; None is not known."""
     if value is None:
         return NOT_KNOWN
-    if measure in YES_NO:
-        return YES_NO[measure].get(value, f"{value}")
+    if measure in IN_WORDS:
+        return IN_WORDS[measure].get(value, f"{value}")
     number = f"{abs(value) // 10} %" if measure in IN_PERCENT else f"{abs(value):,}"
     sign = "\N{MINUS SIGN}" if value < 0 else "+" if measure in CHANGES else ""
     return sign + number
@@ -259,6 +264,26 @@ def judged_incomplete(ms: int) -> str:
     return f"Judged on incomplete data: a source of this account's events is missed for {duration(ms)}"
 
 
+NOTICE_GIVEN: Final = "Notice is given"
+
+
+def champion_gone(days: int) -> str:
+    """Return for how long the most active user is gone beyond what is usual."""
+    return f"Its most active user is gone, {_days(days)} longer than its own week and a week off explain"
+
+
+CHAMPION_DETAIL: Final = "Others go on using it"
+
+
+def exports_spike(permille: int) -> str:
+    """Return how much more is exported; a week of none counts as one export."""
+    return f"Exports are {permille // 1000} times the usual"
+
+
+def users_removed(count: int, *, days: int) -> str:
+    return f"{count:,} {'user was' if count == 1 else 'users were'} removed in {days} days"
+
+
 def survey_score(name: str, value: int) -> str:
     return f"{name.upper()} score {value}"
 
@@ -302,7 +327,7 @@ def _progress(need: Progress) -> str:
 def evidence(feature: str, value: int, normal: int | None) -> str:
     """Return a number of a rule that has no words of its own."""
     usually = "" if normal is None else f", normally {normal:,}"
-    return f"{label(feature)}: {value:,}{usually}"
+    return f"{label(feature)}: {measured(feature, value)}{usually}"
 
 
 def precision(stated_percent: int | None) -> str:

@@ -81,7 +81,7 @@ CHOSEN = Unmet(
             [Evidence(feature="users_change", value=-400), Evidence(feature=INCOMPLETE, value=5 * 3_600_000)],
             (
                 "Users fall",
-                "Users change: -400. Judged on incomplete data: a source of this account's events is missed for 5 h",
+                "Users change: −400. Judged on incomplete data: a source of this account's events is missed for 5 h",
             ),
         ),
         (
@@ -121,7 +121,35 @@ CHOSEN = Unmet(
             ("Its goal is behind plan: 0 % of what is needed by now is done", "Nothing is done yet"),
         ),
         ("detractor", [Evidence(feature="nps", value=3)], ("NPS score 3", "A detractor: 0 to 6 of 10")),
-        ("new_rule", [Evidence(feature="seats_used", value=9, normal=40)], ("New rule", "Seats used: 9, normally 40")),
+        ("notice_given", [Evidence(feature="contract_ok", value=0)], ("Notice is given", None)),
+        (
+            "champion_gone",
+            [Evidence(feature="champion_silence", value=1)],
+            (
+                "Its most active user is gone, 1 day longer than its own week and a week off explain",
+                "Others go on using it",
+            ),
+        ),
+        (
+            "exit_intent",
+            [Evidence(feature="exports_spike", value=4500), Evidence(feature="removals_14", value=2)],
+            ("Exports are 4 times the usual", "2 users were removed in 14 days"),
+        ),
+        (
+            "renewal_in_doubt",
+            [Evidence(feature="renewal_days", value=41), Evidence(feature="band", value=2)],
+            ("At risk, and its renewal is near", "Days to the renewal: 41; Band: at risk"),
+        ),
+        (
+            "seats_nearly_all_used",
+            [Evidence(feature="seats_used", value=930)],
+            ("Nearly all seats are used", "Seats used: 93 %"),
+        ),
+        (
+            "new_rule",
+            [Evidence(feature="users_28", value=9, normal=40)],
+            ("New rule", "Users in 28 days: 9, normally 40"),
+        ),
         ("new_rule", [], ("New rule", None)),
     ],
 )
