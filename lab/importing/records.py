@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from lab.importing.mapping import Row
-from shared.contracts.events import Kind, source_of, type_of, wire_time
+from shared.contracts.events import source_of, type_of, wire_time
 
 
 @dataclass(slots=True, kw_only=True)
@@ -27,7 +27,8 @@ class Held:
         places = [text(value, len(self.texts)) for value in (kind, source, user, name)]
         self.columns.append((at, self.accounts.setdefault(account, len(self.accounts)), *places))  # type: ignore[arg-type]
         if data:
-            self.data[len(self.blocks) * _BLOCK + len(self.columns) - 1] = msgspec.json.encode(data)
+            told = {name: value for name, value in data.items() if name != "user"}  # the row says who it was
+            self.data[len(self.blocks) * _BLOCK + len(self.columns) - 1] = msgspec.json.encode(told)
         if len(self.columns) == _BLOCK:
             self._pack()
         del number
@@ -59,8 +60,8 @@ class Lines:
         at, account, kind, source, user, name = self._columns[row].tolist()
         data = self._data.get(row)
         said = data.decode() if data else f'{{"user":{self._texts[user]},"name":{self._texts[name]}}}'
-        if data and user and self._kinds[kind] == _SURVEY:
-            said = f'{said[:-1]},"user":{self._texts[user]}}}'
+        if data and user:
+            said = f'{said[:-1]}{"" if data == _NOTHING else ","}"user":{self._texts[user]}}}'
         return (
             f'{{"specversion":"1.0","id":"{row}","source":"{self._sources[source]}","type":"{self._kinds[kind]}",'
             f'"subject":{self._accounts[account]},"time":"{wire_time(at)}","data":{said}}}'
@@ -68,4 +69,4 @@ class Lines:
 
 
 _BLOCK: Final = 1 << 16
-_SURVEY: Final = type_of(Kind.SURVEY)
+_NOTHING: Final = b"{}"
