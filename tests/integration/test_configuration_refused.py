@@ -54,7 +54,7 @@ def config(tmp_path: Path) -> Path:
         (
             "alerts",
             [
-                "routes.yaml:14: standing: invalid enum value 'hld'",
+                "routes.yaml:15: standing: invalid enum value 'hld'",
                 "people.yaml:9: people[0].hours: dana@example.com: '9 to 5' is not like 09:00-18:00",
                 "playbooks.yaml:14: ",
                 "rules.yaml:9: rules[0].severity: stands twice, first at line 8",
