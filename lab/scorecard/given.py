@@ -14,8 +14,8 @@ from services.scorer.core.days import DAY, HORIZON_DAYS, HOUR, NO_DAY
 from services.scorer.core.features import Features
 from services.scorer.core.rules import SEVERITIES, Court, Episodes, judge
 from services.scorer.core.scorecard import bands_of, health_of
-from services.scorer.core.table import Ints
-from services.scorer.core.view import MISSING, Flags
+from services.scorer.core.table import Flags, Ints
+from services.scorer.core.view import MISSING
 from shared.contracts.health import Band
 from shared.contracts.risk import Severity
 

@@ -7,11 +7,10 @@ from typing import Annotated, Final
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from services.scorer.core.days import HOUR
 from services.scorer.core.rhythm import CONSIDERED_DAYS, LONGEST_DAYS, LocalTime, local_day
-from services.scorer.core.table import Ints
+from services.scorer.core.table import Flags, Ints
 
 WINDOW_DAYS: Final = CONSIDERED_DAYS + 1 + LONGEST_DAYS
 NOWHERE: Final = 0
@@ -21,7 +20,6 @@ _MINUTE: Final = 60_000
 
 Span = tuple[int, int]
 """First and last local day of a closure."""
-Flags = npt.NDArray[np.bool_]
 
 
 class Zone(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,8 +116,8 @@ def local_time(
     off = _window(calendars, countries=countries, first=first)
     for place, (begin, end) in closures:
         start = int(first[place])
-        off[place, max(0, begin - start) : max(0, end + 1 - start)] = True
-    return LocalTime(roll=roll, shift=shift, off=off, weekend=calendars.weekend[countries])
+        off[max(0, begin - start) : max(0, end + 1 - start), place] = True
+    return LocalTime(roll=roll, shift=shift, off=off, weekend=calendars.weekend.T[:, countries])
 
 
 def _found(keys: Ints, wanted: Ints) -> Ints:
@@ -132,11 +130,11 @@ def _found(keys: Ints, wanted: Ints) -> Ints:
 
 
 def _window(calendars: Calendars, *, countries: Ints, first: Ints) -> Flags:
-    """Return which of the WINDOW_DAYS local days from `first` on are off; nothing is known beyond the tables."""
+    """Return which of the WINDOW_DAYS local days from `first` on are off (days × accounts); none beyond the tables."""
     column = np.clip(first - calendars.first_day, 0, calendars.off.shape[1] - WINDOW_DAYS)
     pairs, which = np.unique(countries * calendars.off.shape[1] + column, return_inverse=True)
     windows = np.lib.stride_tricks.sliding_window_view(calendars.off, WINDOW_DAYS, axis=1)
-    off: Flags = windows[pairs // calendars.off.shape[1], pairs % calendars.off.shape[1]][which]
+    off: Flags = windows[pairs // calendars.off.shape[1], pairs % calendars.off.shape[1]].T.take(which, axis=1)
     return off
 
 

@@ -5,8 +5,8 @@ from typing import Final
 import numpy as np
 
 from services.scorer.core.rhythm import day_hazards
-from services.scorer.core.table import Hashes, Ints
-from services.scorer.core.view import MISSING, Flags, View
+from services.scorer.core.table import Flags, Hashes, Ints
+from services.scorer.core.view import MISSING, View
 
 LEAST_DAYS: Final = 8
 """Active days in four weeks without which nobody is a champion."""

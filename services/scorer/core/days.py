@@ -16,9 +16,6 @@ NO_DAY: Final = np.iinfo(np.int32).min
 
 Ring = npt.NDArray[Any]
 
-_FEW: Final = 4
-"""Distinct days up to which whole rows are read, one day after another: that is faster than value by value."""
-
 
 def day_of(at: Ints, *, roll: Ints) -> Ints:
     """Return the account-day of moments (epoch ms) for accounts whose day begins `roll` ms after 00:00 UTC."""
@@ -62,17 +59,25 @@ def latest(rows: Ints, values: Ints) -> tuple[Ints, Ints]:
 def back_from(ring: Ring, front: Ring, *, rows: Ints, day: Ints, days: int) -> Ring:
     """Return what the ring holds for `day`, `day − 1`, … (`days` of them), newest first, 0 where it holds nothing.
 
-    Shape: (rows, days).
+    Shape: (days, rows).
     """
-    size, back = ring.shape[1], np.arange(days)
-    distinct = np.unique(day)
-    if len(distinct) <= _FEW:
-        values = np.zeros((len(rows), days), ring.dtype)
-        for one in distinct.tolist():
-            its = np.flatnonzero(day == one)
-            values[its] = ring[rows[its]][:, (one - back) % size]
+    size, back = ring.shape[1], np.arange(days, dtype=np.int16)[:, None]
+    values: Ring
+    held, slot = ring[rows], (day % size).astype(np.int32)
+    if len(rows) and (slot == slot[0]).all():
+        values = held.T[(slot[0] - back[:, 0]) % size]
     else:
-        values = ring[rows[:, None], (day[:, None] - back) % size]
-    newest = (day - front[rows])[:, None]
-    values[(back < newest) | (back >= newest + size)] = 0
+        first = np.arange(0, size * len(rows), size, dtype=np.int32)
+        values = held.reshape(-1).take(first + slot - back + np.where(back > slot, np.int32(size), np.int32(0)))
+    newest = np.clip(day - front[rows], -days, days).astype(np.int16)
+    late, early = max(0, int(newest.max(initial=0))), min(days, size + int(newest.min(initial=0)))
+    values[:late][back[:late] < newest] = 0
+    values[early:][back[early:] >= newest + size] = 0
+    return values
+
+
+def add_up(values: Ring) -> Ring:
+    """Add to each row the ones before it, in place; along the first axis np.cumsum takes forty times as long."""
+    for row in range(1, len(values)):
+        values[row] += values[row - 1]
     return values

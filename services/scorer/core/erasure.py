@@ -8,18 +8,16 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from services.scorer.core.activity import ACCOUNTS, Activity
 from services.scorer.core.facts import Facts
-from services.scorer.core.table import Hashes, Ints
+from services.scorer.core.table import Flags, Hashes, Ints
 
 NEVER: Final = -1
 _HEADS: Final = frozenset({"first_signal", "first_user", "first_use", "first_source", "first_mark"})
 _KEPT: Final = _HEADS | {"roll", "hash", "upto"}
 _NOT_DUE: Final = np.iinfo(np.int64).max
 
-Flags = npt.NDArray[np.bool_]
 Entry = tuple[int, bool, bool, int, int]
 
 

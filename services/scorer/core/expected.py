@@ -13,8 +13,7 @@ import numpy.typing as npt
 
 from services.scorer.core.days import DAY, HOUR
 from services.scorer.core.decode import Decoded
-from services.scorer.core.table import Ints
-from services.scorer.core.view import Flags
+from services.scorer.core.table import Flags, Ints
 
 MOST_NAMES: Final = 64
 MOST_ACCOUNTS: Final = 4096

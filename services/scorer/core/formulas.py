@@ -179,8 +179,8 @@ def features_used(view: View) -> Ints:
 
 def self_reliance(view: View) -> Ints:
     is_active = view.days_with("events", days=28)
-    alone = np.count_nonzero(is_active & ~view.days_with("tickets", days=28), axis=1)
-    return share(alone, whole=np.count_nonzero(is_active, axis=1))
+    alone = np.count_nonzero(is_active & ~view.days_with("tickets", days=28), axis=0)
+    return share(alone, whole=np.count_nonzero(is_active, axis=0))
 
 
 def payment_failed_days(view: View) -> Ints:

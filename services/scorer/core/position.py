@@ -8,17 +8,15 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from services.scorer.core.activity import NEVER, STAGES, Activity
 from services.scorer.core.bundle import CompiledBundle
 from services.scorer.core.days import NO_DAY
 from services.scorer.core.journey import Milestone, Need, Stage
-from services.scorer.core.table import NONE, Ints
+from services.scorer.core.table import NONE, Flags, Ints
 from shared.contracts import journey as told
 from shared.contracts.journey import MilestoneState
 
-Flags = npt.NDArray[np.bool_]
 SAID: Final = "\0"
 """Before the name of a milestone: the mark of somebody's word that it is reached."""
 

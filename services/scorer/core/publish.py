@@ -15,8 +15,8 @@ from services.scorer.core.facts import Facts, Listed
 from services.scorer.core.features import Features
 from services.scorer.core.rules import SEVERITIES, Episodes
 from services.scorer.core.scorecard import Health
-from services.scorer.core.table import NONE, Ints
-from services.scorer.core.view import MISSING, Flags
+from services.scorer.core.table import NONE, Flags, Ints
+from services.scorer.core.view import MISSING
 from shared.contracts.health import Band
 from shared.contracts.risk import episode_id
 

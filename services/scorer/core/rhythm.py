@@ -3,19 +3,20 @@
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from services.scorer.core.days import DAY, HORIZON_DAYS, HOUR
-from services.scorer.core.table import Ints
+from services.scorer.core.days import DAY, HORIZON_DAYS, HOUR, add_up, back_from
+from services.scorer.core.table import Flags, Ints
 
 CONSIDERED_DAYS: Final = 84
 SHORTEST: Final = 24 * HOUR
 LONGEST_DAYS: Final = 84
 LONGEST: Final = LONGEST_DAYS * DAY
 _WEEKS: Final = CONSIDERED_DAYS // 7
+_LOOK_DAYS: Final = 28
 _PRIOR: Final = (512, 128)
 """Chance of an active workday, and of an active day at the weekend, before anything is known (of 1024)."""
 _PRIOR_DAYS: Final = 2
@@ -28,12 +29,7 @@ _MOST_Q: Final = 1008
 _ALL_HOURS: Final = np.uint32((1 << 24) - 1)
 _PARTS: Final = 100_000
 _MILLION: Final = Decimal(10**6)
-_BYTES: Final = np.arange(256, dtype=np.uint8)[:, None]
-_BITS_OF_BYTE: Final = np.unpackbits(_BYTES, axis=1, bitorder="little").view(np.uint64)[:, 0]
-"""The eight bits of a byte as eight bytes: adding such words counts eight hours at once (never above 84)."""
-
 Bits = npt.NDArray[np.uint32]
-Flags = npt.NDArray[np.bool_]
 Small = npt.NDArray[np.int32]
 
 
@@ -42,8 +38,8 @@ class LocalTime:
     """How accounts tell the time at their last activity, one a row.
 
     `roll` is that of account-days (ms), `shift` by how many hours local hours are ahead of account-hours. `off`
-    (accounts × 169) says which of the local days from 84 before to 84 after the last activity's are no working days by
-    the calendar; `weekend` (accounts × 7) which weekdays aren't. See `core.calendar.local_time`.
+    (169 × accounts) says which of the local days from 84 before to 84 after the last activity's are no working days by
+    the calendar; `weekend` (7 × accounts) which weekdays aren't. See `core.calendar.local_time`.
     """
 
     roll: Ints
@@ -54,7 +50,7 @@ class LocalTime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Habit:
-    """What the considered days amount to: arrays of accounts × 7 weekdays (Monday first), but for `uneven`."""
+    """What the considered days amount to: arrays of 7 weekdays (Monday first) × accounts, but for `uneven`."""
 
     active_1024: Small
     """1024 times its active days, and those lent by the weekdays that are like it."""
@@ -85,23 +81,14 @@ def deadlines(
     day = local_day(last, roll=local.roll, shift=local.shift)
     bits, seen = _days_before(day, first_day=first_day, front=front, hours=hours, local=local)
     habit = _habit(bits, seen, day=day, weekend=local.weekend)
-    expected = np.clip(32 * habit.chance.sum(axis=1, dtype=np.int64) // 1024, 1, 224)
+    expected = np.clip(32 * habit.chance.sum(axis=0, dtype=np.int64) // 1024, 1, 224)
     missing = _allowing_for_moods(hazards_to_pass[expected], habit=habit)
-    chance = _chances_after(day, habit=habit, off=local.off[:, LONGEST_DAYS + 1 :])
-    hazard = day_hazards()[chance]
-    passed = np.cumsum(hazard, axis=1, dtype=np.int32)
-    rows, ahead = np.arange(len(day)), np.count_nonzero(passed < missing[:, None], axis=1)
-    is_reached = ahead < LONGEST_DAYS
-    ahead = np.where(is_reached, ahead, 0)
-    weekday = (day + 4 + ahead) % 7
-    used = _by_weekday(_BITS_OF_BYTE[_three_bytes(bits)], day=day).view(np.uint8).reshape(len(day), 7, 24)
-    weight = 4 * used[rows, weekday].astype(np.int64) + used.sum(axis=1, dtype=np.int64) + 1
-    left = missing - (passed[rows, ahead] - hazard[rows, ahead])
-    hour = _hour_of(left, chance=chance[rows, ahead].astype(np.int64), weight=weight)
+    ahead, chance, left = _day_it_passes(missing, day=day, habit=habit, off=local.off[LONGEST_DAYS + 1 :])
+    hour = _hour_of(left, chance=chance, weight=_weights(bits, newest=day - 1, weekday=(day + 4 + ahead) % 7))
     # as far into its hour as the last activity was into its own
     moment = (24 * (day + 1 + ahead) + hour - local.shift) * HOUR + local.roll + (last - local.roll) % HOUR
     longest = last + LONGEST
-    bounded: Ints = np.minimum(np.maximum(np.where(is_reached, moment, longest), last + SHORTEST), longest)
+    bounded: Ints = np.minimum(np.maximum(np.where(ahead < LONGEST_DAYS, moment, longest), last + SHORTEST), longest)
     return bounded
 
 
@@ -138,37 +125,36 @@ def _floor(value: Decimal) -> int:
 
 def _days_before(day: Ints, *, first_day: Ints, front: Ints, hours: Bits, local: LocalTime) -> tuple[Bits, Flags]:
     """Return the active hours of the 84 local days before `day`, newest first, and which of them are considered."""
-    late = (-local.shift % 24).astype(np.uint32)[:, None]
-    oldest = day + (-local.shift) // 24 - CONSIDERED_DAYS
-    days = oldest[:, None] + np.arange(CONSIDERED_DAYS, -1, -1)
-    ring = np.take_along_axis(hours, days % HORIZON_DAYS, axis=1)
+    late = (-local.shift % 24).astype(np.uint32)
+    newest = day + (-local.shift) // 24
+    ring = back_from(hours, front, rows=np.arange(len(day)), day=newest, days=CONSIDERED_DAYS + 1)
     # a local day is the end of one account-day, from hour `late` on, and the beginning of the next
-    bits = (ring[:, 1:] >> late) | ((ring[:, :-1] << (np.uint32(24) - late)) & _ALL_HOURS)
-    seen = (day[:, None] - 1 - np.arange(CONSIDERED_DAYS) > first_day[:, None]) & ~local.off[:, LONGEST_DAYS - 1 :: -1]
-    seen &= days[:, 1:] > front[:, None] - HORIZON_DAYS
-    return np.where(seen, bits, np.uint32(0)), seen
+    bits = (ring[1:] >> late) | ((ring[:-1] << (np.uint32(24) - late)) & _ALL_HOURS)
+    back = np.arange(CONSIDERED_DAYS, dtype=np.int16)[:, None]
+    known = np.minimum(day - 1 - first_day, newest - 1 - front + HORIZON_DAYS)
+    seen = (back < np.clip(known, 0, CONSIDERED_DAYS).astype(np.int16)) & ~local.off[LONGEST_DAYS - 1 :: -1]
+    bits *= seen
+    return bits, seen
 
 
 def _habit(bits: Bits, seen: Flags, *, day: Ints, weekend: Flags) -> _Habit:
-    is_active = bits != 0
-    # at most twelve of each: both are added at once
-    counts = _by_weekday(is_active.astype(np.int16) + (seen.astype(np.int16) << 8), day=day).astype(np.int32)
-    active, days = counts & 255, counts >> 8
+    active = _by_weekday((bits != 0).view(np.int8), newest=day - 1).astype(np.int32)
+    days = _by_weekday(seen.view(np.int8), newest=day - 1).astype(np.int32)
     own, lent, silent = np.zeros_like(active), np.zeros_like(active), np.ones_like(active)
     for its, prior in zip((~weekend, weekend), _PRIOR, strict=True):
-        known, alike = _group(active * its, days * its, number=its.sum(axis=1), prior=prior)
-        own += its * known[:, None]
-        lent += its * alike[:, None]
-        known_days = (days * its).sum(axis=1) + _PRIOR_DAYS
-        silent += its * -(-alike * its.sum(axis=1) // known_days)[:, None].astype(np.int32)
-    active_1024, days = 1024 * active + lent * own, days + lent
-    chance = np.clip(active_1024 // days, _LEAST_Q, _MOST_Q)
+        known, alike = _group(active * its, days * its, number=its.sum(axis=0), prior=prior)
+        own += its * known
+        lent += its * alike
+        known_days = (days * its).sum(axis=0) + _PRIOR_DAYS
+        silent += its * -(-alike * its.sum(axis=0) // known_days).astype(np.int32)
+    active_1024, lent_to = 1024 * active + lent * own, days + lent
+    chance = np.clip(active_1024 // lent_to, _LEAST_Q, _MOST_Q)
     return _Habit(
         active_1024=active_1024,
-        days=days,
+        days=lent_to,
         chance=chance,
         silent=silent,
-        uneven=_unevenness(bits, seen, days=days - lent, day=day),
+        uneven=_unevenness(bits, seen, days=days, newest=day - 1),
     )
 
 
@@ -177,10 +163,10 @@ def _group(active: Small, days: Small, *, number: Ints, prior: int) -> tuple[Sma
 
     The more alike these weekdays are, the more: by the moments of a beta-binomial distribution.
     """
-    known, seen = active.sum(axis=1), days.sum(axis=1)
+    known, seen = active.sum(axis=0), days.sum(axis=0)
     own = (1024 * known + _PRIOR_DAYS * prior) // (seen + _PRIOR_DAYS)
-    more = (1024 * active - days * own[:, None]).astype(np.int64)
-    between = (more * more).sum(axis=1)
+    more = (1024 * active - days * own).astype(np.int64)
+    between = (more * more).sum(axis=0)
     within = own * (1024 - own) * seen * np.maximum(number - 1, 0) // np.maximum(number, 1)
     excess = np.maximum(between - within, 1)
     lent = np.clip((seen // np.maximum(number, 1) - 1) * within // excess - 1, _LEAST_LENT, _MOST_LENT)
@@ -189,57 +175,108 @@ def _group(active: Small, days: Small, *, number: Ints, prior: int) -> tuple[Sma
 
 def _allowing_for_moods(missing: Ints, *, habit: _Habit) -> Ints:
     """Return how much hazard must pass when weeks have a mood: within one, chances are those of a gamma mixture."""
-    week = day_hazards()[habit.chance].sum(axis=1, dtype=np.int64)
+    week = day_hazards()[habit.chance].sum(axis=0, dtype=np.int64)
     mood = np.clip(habit.uneven * np.minimum(missing, week) // 10**6, _LEAST_MOOD, _MOST_MOOD)
     allowed: Ints = missing * _mood_table()[mood - _LEAST_MOOD] // 1024
     return allowed
 
 
-def _unevenness(bits: Bits, seen: Flags, *, days: Small, day: Ints) -> Ints:
+def _unevenness(bits: Bits, seen: Flags, *, days: Small, newest: Ints) -> Ints:
     """Return how much weeks differ beside what days do: twice the variance of a week's mood about 1, in 1024ths.
 
     Below 0 where weeks differ less than independent days make them: of independent days it is 0 on average.
+    A day differs by 24 · 64 at most, a week by seven times that: squares of twelve weeks are below 2³¹.
     """
-    found = np.bitwise_count(bits)
-    usual = 64 * _by_weekday(found.astype(np.int16), day=day).astype(np.int32) // np.maximum(days, 1)
-    newest_first = np.take_along_axis(usual, (day[:, None] + 2 - np.arange(7)) % 7, axis=1).astype(np.int16)
-    expected = seen.reshape(-1, _WEEKS, 7) * newest_first[:, None, :]
-    more = found.reshape(-1, _WEEKS, 7) * np.int16(64) - expected
-    of_weeks, of_days = more.sum(axis=2, dtype=np.int16).astype(np.int64), more.astype(np.int32)
-    between = (of_weeks * of_weeks).sum(axis=1) - (of_days * of_days).sum(axis=(1, 2), dtype=np.int64)
-    whole = expected.sum(axis=2, dtype=np.int16).astype(np.int64)
-    uneven: Ints = 2048 * between // np.maximum((whole * whole).sum(axis=1), 1)
+    found = np.bitwise_count(bits).astype(np.int16)
+    usual = 64 * _by_weekday(found, newest=newest).astype(np.int32) // np.maximum(days, 1)
+    expected = seen.reshape(_WEEKS, 7, -1) * _turned(usual.astype(np.int16), newest=newest)
+    more = found.reshape(_WEEKS, 7, -1) * np.int16(64) - expected
+    between = _squares(more.sum(axis=1, dtype=np.int16)) - _squares(more.reshape(CONSIDERED_DAYS, -1))
+    whole = np.maximum(_squares(expected.sum(axis=1, dtype=np.int16)), 1)
+    uneven: Ints = 2048 * between // whole
     return uneven
 
 
-def _chances_after(day: Ints, *, habit: _Habit, off: Flags) -> Small:
-    """Return q of each of the 84 local days after `day`: 0 on days off, less with every seven others in silence."""
-    weekday = (day[:, None] + 4 + np.arange(7)) % 7
-    parts = (habit.active_1024, habit.days, habit.silent)
-    active, days, silent = (np.tile(np.take_along_axis(part, weekday, axis=1), _WEEKS) for part in parts)
-    weeks = (np.cumsum(~off, axis=1, dtype=np.int32) - ~off) // 7
-    chance = np.clip(active // (days + silent * weeks), _LEAST_Q, _MOST_Q)
-    return np.where(off, np.int32(0), chance)
+def _squares(values: npt.NDArray[np.int16]) -> Ints:
+    """Return the sum of the squares of each account's values (n × accounts)."""
+    squares: Ints = np.einsum("ij,ij->j", values, values, dtype=np.int32).astype(np.int64)
+    return squares
+
+
+def _day_it_passes(missing: Ints, *, day: Ints, habit: _Habit, off: Flags) -> tuple[Ints, Ints, Ints]:
+    """Return on which of the local days after `day` so much hazard has passed, its q, and how much was left before it.
+
+    `off` is 84 × accounts. Where it passes on none the day is 84 and the rest of no use. q is 0 on days off, and less
+    with every seven others in silence. Four weeks are looked at at a time: most accounts need no more.
+    """
+    missing = missing.copy()
+    ahead, chance, left = (np.full(len(day), LONGEST_DAYS) for _ in range(3))
+    going, worked = np.arange(len(day)), np.zeros(len(day), np.int8)
+    weekday = (day + 4 + np.arange(7)[:, None]) % 7
+    parts = [np.take_along_axis(part, weekday, axis=0) for part in (habit.active_1024, habit.days, habit.silent)]
+    for begin in range(0, LONGEST_DAYS, _LOOK_DAYS):
+        is_off = off[begin : begin + _LOOK_DAYS, going]
+        works = (~is_off).astype(np.int8)
+        before = (add_up(works.copy()) - works + worked).reshape(_LOOK_DAYS // 7, 7, len(going))
+        active, days, silent = (part[:, going] for part in parts)
+        q = np.clip(active // (days + silent * (before // np.int8(7))), _LEAST_Q, _MOST_Q).reshape(is_off.shape)
+        q[is_off] = 0
+        hazard = day_hazards()[q]
+        passed = add_up(hazard.copy())
+        found = np.count_nonzero(passed < missing[going], axis=0)
+        done = np.flatnonzero(found < _LOOK_DAYS)
+        at, its = (found[done], done), going[done]
+        ahead[its], chance[its], left[its] = begin + found[done], q[at], missing[its] - passed[at] + hazard[at]
+        rest = np.flatnonzero(found == _LOOK_DAYS)
+        missing[going] -= passed[-1]
+        going, worked = going[rest], (worked + works.sum(axis=0, dtype=np.int8))[rest]
+    return ahead, chance, left
 
 
 def _hour_of(left: Ints, *, chance: Ints, weight: Ints) -> Ints:
     """Return the hour of a day in which the chance that it stays silent has fallen by `left` (−ln, in millionths).
 
-    At the end of an hour it is 1 − q times the share that hours up to it have in the day's weight (accounts × 24).
+    At the end of an hour it is 1 − q times the share that hours up to it have in the day's weight (24 × accounts).
     """
     gone = _gone()[np.clip(-(-left // 1000), 0, len(_gone()) - 1)]
-    wanted = np.minimum(1024 * gone, chance * _PARTS) * weight.sum(axis=1)
-    passed = np.cumsum(weight, axis=1) * (chance * _PARTS)[:, None]
-    hour: Ints = np.minimum((passed < wanted[:, None]).sum(axis=1), 23)
+    wanted = np.minimum(1024 * gone, chance * _PARTS) * weight.sum(axis=0)
+    passed = add_up(weight.copy()) * (chance * _PARTS)
+    hour: Ints = np.minimum(np.count_nonzero(passed < wanted, axis=0), 23)
     return hour
 
 
-def _three_bytes(bits: Bits) -> npt.NDArray[np.uint8]:
-    return np.ascontiguousarray(bits).astype("<u4").view(np.uint8).reshape(*bits.shape, 4)[:, :, :3]
+def _weights(bits: Bits, *, newest: Ints, weekday: Ints) -> Ints:
+    """Return the weight of each hour of a weekday (24 × accounts): its active hours tell more than the other days'."""
+    weeks = bits.reshape(_WEEKS, 7, -1)
+    its = np.take_along_axis(weeks, ((newest + 3 - weekday) % 7)[None, None], axis=1)[:, 0]
+    weight: Ints = 4 * _used(its) + _used(bits) + 1
+    return weight
 
 
-def _by_weekday(values: npt.NDArray[np.generic], *, day: Ints) -> npt.NDArray[np.generic]:
-    """Sum days (newest first, the newest is `day` − 1) by weekday, Monday first."""
-    weeks = values.reshape(len(day), _WEEKS, 7, *values.shape[2:]).sum(axis=1, dtype=values.dtype)
-    place = (day[:, None] + 2 - np.arange(7)) % 7
-    return np.take_along_axis(weeks, place.reshape(*place.shape, *[1] * (weeks.ndim - 2)), axis=1)
+def _used(bits: Bits) -> Ints:
+    """Return on how many of some days (days × accounts) each hour was active (24 × accounts).
+
+    Adds words as 24 numbers of one bit at once: of three there remain their sum and what is carried to the next bit.
+    """
+    counts, unit = np.zeros((24, bits.shape[1]), np.uint32), 0
+    hours = np.arange(24, dtype=np.uint32)[:, None]
+    while len(bits):
+        carried = [bits[:0]]
+        while len(bits) > 1:
+            filled = np.zeros((-len(bits) % 3, bits.shape[1]), np.uint32)
+            one, two, three = np.concatenate([bits, filled]).reshape(3, -1, bits.shape[1])
+            bits = one ^ two ^ three
+            carried.append(one & two | (one ^ two) & three)
+        counts += (bits[0] >> hours & np.uint32(1)) << np.uint32(unit)
+        bits, unit = np.concatenate(carried), unit + 1
+    return counts.astype(np.int64)
+
+
+def _by_weekday(values: npt.NDArray[Any], *, newest: Ints) -> npt.NDArray[Any]:
+    """Sum days (84 × accounts, newest first) by weekday, Monday first."""
+    return _turned(values.reshape(_WEEKS, 7, -1).sum(axis=0, dtype=values.dtype), newest=newest)
+
+
+def _turned(values: npt.NDArray[Any], *, newest: Ints) -> npt.NDArray[Any]:
+    """Return the day `newest` and the six before it (7 × accounts) by weekday, Monday first, or the other way round."""
+    return np.take_along_axis(values, (newest + 3 - np.arange(7)[:, None]) % 7, axis=0)

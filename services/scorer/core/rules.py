@@ -13,8 +13,8 @@ from services.scorer.core.features import Features, usage_change_on
 from services.scorer.core.formulas import survey_on
 from services.scorer.core.rhythm import CONSIDERED_DAYS
 from services.scorer.core.silence import deadlines_of, last_before
-from services.scorer.core.table import NONE, Columns, Ints
-from services.scorer.core.view import MISSING, Flags
+from services.scorer.core.table import NONE, Columns, Flags, Ints
+from services.scorer.core.view import MISSING
 from shared.contracts.risk import Change, Severity
 
 SEVERITIES: Final = (None, Severity.AT_RISK, Severity.CRITICAL, Severity.OPPORTUNITY)

@@ -46,9 +46,9 @@ def last_before(at: Ints, *, rows: Ints, activity: Activity) -> Ints:
     hour = (at - roll) // HOUR
     bits = columns["hours"]
     held = back_from(bits, columns["front"], rows=rows, day=hour // 24, days=bits.shape[1])
-    held[:, 0] &= (np.uint32(1) << (hour % 24).astype(np.uint32)) - np.uint32(1)
-    back = np.argmax(held != 0, axis=1)
-    word = held[np.arange(len(rows)), back].astype(np.int64)
+    held[0] &= (np.uint32(1) << (hour % 24).astype(np.uint32)) - np.uint32(1)
+    back = np.argmax(held != 0, axis=0)
+    word = held[back, np.arange(len(rows))].astype(np.int64)
     top = np.frexp(word.astype(np.float64))[1] - 1
     start = ((hour // 24 - back) * 24 + top) * HOUR + roll
     return np.where(last <= at, last, np.where(word > 0, start, NONE))

@@ -31,9 +31,9 @@ from services.scorer.core.publish import (
 )
 from services.scorer.core.rules import Court, Step, judge
 from services.scorer.core.scorecard import bands_of, health_of
-from services.scorer.core.table import Hashes, Ints
+from services.scorer.core.table import Flags, Hashes, Ints
 from services.scorer.core.transitions import expiries, transitions
-from services.scorer.core.view import MISSING, Flags
+from services.scorer.core.view import MISSING
 from shared.contracts.context import LONGEST_HOLD, GuardState, source_in
 
 SLICE: Final = 2048

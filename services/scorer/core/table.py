@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
+Flags = npt.NDArray[np.bool_]
 Column = npt.NDArray[Any]
 Layout = Mapping[str, tuple[type[np.generic], int | None, int]]
 """Dtype, width (None: scalar) and first value of each column."""

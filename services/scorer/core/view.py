@@ -6,22 +6,21 @@ from typing import Final
 
 import numpy as np
 
-from services.scorer.core.activity import STAGES, USER_DAYS, Activity, Links
+from services.scorer.core.activity import STAGES, USER_DAYS, Activity
 from services.scorer.core.bundle import CompiledBundle
-from services.scorer.core.days import DAY, HORIZON_DAYS, NO_DAY, back_from, day_of
+from services.scorer.core.counts import Counts
+from services.scorer.core.days import DAY, HORIZON_DAYS, NO_DAY, add_up, back_from, day_of
 from services.scorer.core.facts import SUBSCRIPTIONS
 from services.scorer.core.goals import Progress, progress_of
 from services.scorer.core.medians import Medians
 from services.scorer.core.position import Position, position_of
-from services.scorer.core.signals import FIRST_NAMED, GROUPS, codes_of
+from services.scorer.core.signals import FIRST_NAMED
 from services.scorer.core.silence import deadlines_of
-from services.scorer.core.table import NONE, Column, Hashes, Ints
+from services.scorer.core.table import NONE, Column, Flags, Hashes, Ints
 
 MISSING: Final = NONE
 """The value of a feature where there is none."""
 _CANCELLED: Final = SUBSCRIPTIONS.index("cancelled")
-
-Flags = np.ndarray[tuple[int], np.dtype[np.bool_]]
 
 
 class View:
@@ -43,7 +42,7 @@ class View:
         self.judged: Mapping[str, Ints] = {}
         """What is made of features, once it is: health and band."""
         self._medians = medians or Medians()
-        self._sums: dict[str, Ints] = {}
+        self._counted: Counts | None = None
 
     def column(self, name: str) -> Column:
         """Return a column of the accounts."""
@@ -143,25 +142,23 @@ class View:
 
     def active_days(self, *, since: int, until: int = 0) -> Ints:
         """Count active days among D − since … D − until."""
-        days: Ints = np.count_nonzero(self._hours[:, until : since + 1], axis=1)
+        days: Ints = (self._active_sums[since + 1] - self._active_sums[until]).astype(np.int64)
         return days
 
     def events(self, group: str, *, since: int, until: int = 0) -> Ints:
         """Count the events of a group of signals on the days D − since … D − until."""
-        sums = self._running_sums(group, days=since + 1)
-        counted: Ints = sums[:, since + 1] - sums[:, until]
-        return counted
+        return self._counts(days=since + 1).events(group, since=since, until=until)
 
     def days_with(self, group: str, *, days: int) -> Flags:
-        """Say of each of the days D, D − 1, … whether it has events of a group (accounts × days)."""
-        sums = self._running_sums(group, days=days)
-        found: Flags = np.diff(sums[:, : days + 1], axis=1) > 0
-        return found
+        """Say of each of the days D, D − 1, … whether it has events of a group (days × accounts)."""
+        return self._counts(days=days).days_with(group, days=days)
 
     def _count_back(self, group: str, places: Ints, since: Ints) -> Ints:
         """Count events of a group for accounts at some places on the days D − since … D − 1."""
-        sums = self._running_sums(group, days=HORIZON_DAYS)
-        counted: Ints = sums[places, since + 1] - sums[places, 1]
+        counted = np.zeros(len(places), np.int64)
+        for days in np.unique(since).tolist():
+            its = since == days
+            counted[its] = self.events(group, since=days, until=1)[places[its]]
         return counted
 
     def used(self, name: str, *, days: int) -> Flags:
@@ -170,9 +167,7 @@ class View:
 
     def days_since(self, group: str) -> Ints:
         """Return for how many days there was no event of a group, MISSING where there never was one."""
-        latest = np.full(len(self.rows), NO_DAY, np.int64)
-        for where, links in self._links_of(group):
-            latest[where] = np.maximum(latest[where], self.activity.signals["front"][links])
+        latest = self._counts(days=1).latest(group)
         return np.where(latest == NO_DAY, MISSING, np.maximum(0, self.day - latest))
 
     def users_since(self, days: int) -> Ints:
@@ -210,42 +205,20 @@ class View:
         return self._medians.of(feature, days=self.at // DAY, segments=segments, names=self.activity.segments.texts)
 
     @cached_property
-    def _hours(self) -> Column:
-        """Return the active hours of the days D, D − 1, … that are not forgotten (accounts × days)."""
+    def _active_sums(self) -> Column:
+        """Return on how many of the latest 0, 1, 2 … days accounts were active (92 × accounts)."""
         activity = self.activity.accounts
-        return back_from(activity["hours"], activity["front"], rows=self.rows, day=self.day, days=HORIZON_DAYS)
+        hours = back_from(activity["hours"], activity["front"], rows=self.rows, day=self.day, days=HORIZON_DAYS)
+        sums = np.zeros((HORIZON_DAYS + 1, len(self.rows)), np.int8)
+        sums[1:] = hours != 0
+        return add_up(sums)
 
-    def _running_sums(self, group: str, *, days: int) -> Ints:
-        """Return counts of the latest 0, 1, 2 … days, at least up to `days`."""
-        if group in self._sums and self._sums[group].shape[1] > days:
-            return self._sums[group]
-        days = max(days, self._days_back)
-        sums, signals = np.zeros((len(self.rows), days + 1), np.int64), self.activity.signals
-        for where, links in self._links_of(group):
-            sums[where, 1:] += back_from(signals["count"], signals["front"], rows=links, day=self.day[where], days=days)
-        self._sums[group] = np.cumsum(sums, axis=1, out=sums)
-        return sums
-
-    @cached_property
-    def _days_back(self) -> int:
-        """Return of how many days events are counted at most, so that they are counted once."""
-        return max((self.bundle.days_back[card] for card in set(self.scorecard.tolist())), default=1)
-
-    def _links_of(self, group: str) -> Links:
-        """Return links of the accounts' signals, without those of other groups."""
-        signals = self.activity.signals
-        is_its = np.zeros(FIRST_NAMED + len(self.activity.signal_names), bool)
-        kind, _, name = group.partition(":")
-        if kind == "use":
-            is_its[FIRST_NAMED:] = [known == name for known in self.activity.signal_names]
-        else:
-            is_its[:] = np.isin(codes_of(self.activity.signal_names), list(GROUPS[kind]))
-        kept = [(where, links, is_its[signals["signal"][links]]) for where, links in self._signals]
-        return [(where[its], links[its]) for where, links, its in kept if its.any()]
-
-    @cached_property
-    def _signals(self) -> Links:
-        return self.activity.chain(self.activity.signals, head="first_signal", accounts=self.rows)
+    def _counts(self, *, days: int) -> Counts:
+        """Return counts of at least so many days; events are counted once if no more are asked for than is usual."""
+        if self._counted is None or self._counted.days < days:
+            usual = max((self.bundle.days_back[card] for card in set(self.scorecard.tolist())), default=1)
+            self._counted = Counts(self.activity, rows=self.rows, day=self.day, days=max(days, usual))
+        return self._counted
 
     @cached_property
     def _users(self) -> tuple[Ints, Hashes, Ints]:
