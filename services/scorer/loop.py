@@ -29,7 +29,7 @@ from services.scorer.fence import Exit, Fence, end_process
 from services.scorer.lane import Decided, Lane
 from services.scorer.listing import Listing
 from services.scorer.mirror import Mirror
-from services.scorer.outputs import KafkaOutputs
+from services.scorer.outputs import KafkaOutputs, in_slices
 from services.scorer.quarantine import note_crash, readable
 from services.scorer.recent import Recents
 from services.scorer.snapshots import SnapshotLog, Snapshots
@@ -353,7 +353,9 @@ class Loop(Generic[S]):
         await self.outputs.send(decided.batch, outputs)
         if decided.listed is not None:
             await self.outputs.send_list(decided.batch.partition, decided.listed)
-        mirror.put(outputs.healths)
+        for some in in_slices(outputs.healths):
+            mirror.put(some)
+            await asyncio.sleep(0)
         age_ms = self.now_ms() - int(decided.batch.timestamps[0])
         metrics.EVENT_AGE.observe(max(0, age_ms) / 1000)
 

@@ -9,8 +9,9 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby, islice
-from typing import Final, NamedTuple
+from typing import Final
 
+import msgspec
 import structlog
 from redis.exceptions import RedisError
 
@@ -29,7 +30,7 @@ IMPATIENCE_S: Final = 60.0
 log = structlog.get_logger(__name__)
 
 
-class _Put(NamedTuple):
+class _Put(msgspec.Struct, frozen=True, gc=False):
     """One putting of a row.
 
     Put again while it is being written, even the very same row must be written again: Redis may have lost what it held.
@@ -151,4 +152,4 @@ def _offset(row: HealthRow) -> int:
 
 
 def _stored(row: HealthRow) -> health_store.HealthRow:
-    return health_store.HealthRow._make((*row[:10], row.erased))  # all but the offset
+    return health_store.HealthRow(*(getattr(row, name) for name in health_store.HealthRow._fields))

@@ -13,8 +13,8 @@ take it from the event's partition, others from the account.
 """
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Sequence
-from typing import Final
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
+from typing import Final, TypeVar
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
@@ -25,7 +25,7 @@ from services.scorer.core.decode import Reason
 from services.scorer.core.fates import Dead, Moved
 from services.scorer.core.lasting import Fact
 from services.scorer.core.publish import Record
-from services.scorer.core.step import Outputs
+from services.scorer.core.step import SLICE, Outputs
 from shared.contracts.events import MOVED_HEADER
 from shared.contracts.topics import DEAD_LETTERS, FACTS, RISK, SCORES
 from shared.contracts.topology import Topology
@@ -35,6 +35,7 @@ STAGE: Final = "scorer"
 SEND_TIMEOUT_S: Final = 60.0
 KEY_BYTES: Final = 4096
 """Of the key of a dead letter: the rest of a longer one would not fit beside the value."""
+T = TypeVar("T")
 
 
 class KafkaOutputs:
@@ -50,7 +51,11 @@ class KafkaOutputs:
         async with asyncio.timeout(SEND_TIMEOUT_S):
             sent = [
                 *await self._send_each(RISK, batch.partition, _keyed(outputs.transitions)),
-                *await self._send_each(SCORES, batch.partition, _keyed(outputs.scores)),
+                *[
+                    one
+                    for some in in_slices(outputs.scores)
+                    for one in await self._send_each(SCORES, batch.partition, _keyed(some))
+                ],
                 *await self._send_each(FACTS, batch.partition, [_record(batch, fact) for fact in outputs.facts]),
                 *[await self._send_dead(batch, dead) for dead in outputs.dead],
                 *[await self._send_moved(batch, moved) for moved in outputs.moved],
@@ -71,7 +76,11 @@ class KafkaOutputs:
     async def _send_each(
         self, topic: str, partition: int, records: Sequence[tuple[bytes, Record]]
     ) -> Sequence[Awaitable[object]]:
-        """Send records of accounts of a partition of the event log, each where its account lies in that topic."""
+        """Send records of accounts of a partition of the event log, each where its account lies in that topic.
+
+        Others may run before.
+        """
+        await asyncio.sleep(0)
         sharing = self._topology.sharing(topic, partition)
         if len(sharing) == 1:
             return await self._send_all(topic, sharing[0], [record for _, record in records])
@@ -138,6 +147,11 @@ class KafkaOutputs:
                 ),
             )
         return sent
+
+
+def in_slices(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Yield some at a time, so that others may run in between."""
+    return (values[start : start + SLICE] for start in range(0, len(values), SLICE))
 
 
 def _keyed(records: Sequence[Record]) -> list[tuple[bytes, Record]]:

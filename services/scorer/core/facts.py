@@ -65,11 +65,11 @@ class Facts:
 
     def __init__(self) -> None:
         self.fields: dict[int, dict[str, Field]] = {}
-        self.attributes: dict[int, str] = {}
+        self.attributes: dict[int, bytes] = {}
         """JSON of `Attributes` by account row."""
         self.listed: dict[int, Listed] = {}
         """What listings of accounts are sorted and filtered by, by account row."""
-        self.overrides: dict[int, str] = {}
+        self.overrides: dict[int, bytes] = {}
         """JSON of `OverrideNote` by account row."""
 
     def apply(self, events: Iterable[Told], *, activity: Activity) -> None:
@@ -94,7 +94,7 @@ class Facts:
         """Write an account's fields to the columns and texts that evaluation and publishing read."""
         fields, columns = self.fields[account], activity.accounts
         known = {name: field[0] for name, field in fields.items() if name in _ATTRIBUTES}
-        self.attributes[account] = msgspec.json.encode(Attributes(**known)).decode()
+        self.attributes[account] = msgspec.json.encode(Attributes(**known))
         self.listed[account] = Listed(**{name: known.get(name) for name in Listed._fields})
         columns["segment"][account] = activity.segments.number(known.get("segment"))
         columns["stage"][account] = activity.stages.number(known.get("stage"))
@@ -123,7 +123,7 @@ class Facts:
         if columns["override"][account] >= 0:
             health, _, by, reason = fields["override"][0]
             note = OverrideNote(health=health, by=by, reason=reason, until=int(columns["override_until"][account]))
-            self.overrides[account] = msgspec.json.encode(note).decode()
+            self.overrides[account] = msgspec.json.encode(note)
         activity.goals.pop(account, None)
         if "goal" in fields:
             data, at, *_ = fields["goal"]

@@ -36,7 +36,7 @@ from services.scorer.core.transitions import expiries, transitions
 from services.scorer.core.view import MISSING
 from shared.contracts.context import LONGEST_HOLD, GuardState, source_in
 
-SLICE: Final = 2048
+SLICE: Final = 4096
 """Accounts evaluated at once: keeps the working arrays of an evaluation to some tens of megabytes."""
 _CODE_OF: Final = {fate: code for code, fate in enumerate(FATES)}
 

@@ -146,7 +146,7 @@ def _record(evaluation: Evaluation, where: int, told: _Told) -> Record:
         contributions=_contributions(evaluation, where),
         receiver=told.receiver,
         precision_percent=told.precision_percent,
-        attributes=msgspec.json.decode(evaluation.facts.attributes.get(row, "{}"), type=Attributes),
+        attributes=msgspec.json.decode(evaluation.facts.attributes.get(row, b"{}"), type=Attributes),
     )
     return Record(account, msgspec.json.encode(transition), at)
 

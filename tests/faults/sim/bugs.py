@@ -176,7 +176,8 @@ class WallClock(OracleCore):
         outputs = super().step(state, batch, known_at=known_at)
         now_ms = int(asyncio.get_running_loop().time() * 1000)
         outputs.healths = [
-            row._replace(payload=_changed(row.payload, AccountHealth, at=row.at + now_ms)) for row in outputs.healths
+            msgspec.structs.replace(row, payload=_changed(row.payload, AccountHealth, at=row.at + now_ms))
+            for row in outputs.healths
         ]
         return outputs
 
@@ -215,7 +216,7 @@ class FloatSum(OracleCore):
         before, outputs = state.position, super().step(state, batch, known_at=known_at)
         state.total += sum(0.1 * offset for offset in range(before, state.position))
         if state.total != _in_pairs(state.position):
-            outputs.healths = [row._replace(payload=row.payload + b" ") for row in outputs.healths]
+            outputs.healths = [msgspec.structs.replace(row, payload=row.payload + b" ") for row in outputs.healths]
         return outputs
 
     def _restored(self, marker: OracleMarker, chunks: Mapping[int, OracleChunk], *, partition: int) -> OracleState:
