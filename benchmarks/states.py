@@ -48,7 +48,7 @@ def filled(partition: int, names: Sequence[str], *, seed: int, now: int, rounds:
         some = names[start : start + AT_ONCE]
         hashes = hashes_of(some, seed=seed)
         rows = state.activity.add_accounts(some, hashes=hashes)
-        state.episodes.columns.add(len(rows))
+        state.episodes.add(len(rows))
         for turn in range(rounds * USERS):
             signal, code = SIGNALS[turn % len(SIGNALS)]
             full = np.full(len(rows), 1)
@@ -101,7 +101,7 @@ def arrays_of(state: Partition) -> Iterator[np.ndarray]:
     """Yield every array the state consists of, as large as it is."""
     activity = state.activity
     chains = (activity.signals, activity.users, activity.uses, activity.sources, activity.marks)
-    for columns in (activity.accounts, *chains, state.episodes.columns):
+    for columns in (activity.accounts, *chains, *state.episodes.tables):
         yield from (columns[name] for name in columns.spec)
     indexes = (activity.account_rows, activity.signal_rows, activity.user_rows, activity.use_rows, activity.source_rows)
     yield from (index.slots for index in (*indexes, activity.mark_rows))

@@ -63,18 +63,16 @@ def measured(accounts: int) -> dict[str, object]:
 
 def _ticked(state: Partition, *, at: int) -> list[float]:
     """Return how long each slice of a tick took, in ms."""
-    known, took = shipped(), []
+    known, took, outputs = shipped(), [], None
     slices = step_in_slices(state, tick_batch(state, at=at), known_at=lambda _offset, _partition: known)
-    going = True
-    while going:
+    while outputs is None:
         began = time.perf_counter()
-        going = next(slices, _Done) is not _Done
+        try:
+            next(slices)
+        except StopIteration as done:
+            outputs = done.value  # kept until the clock has stopped
         took.append((time.perf_counter() - began) * 1000)
     return took
-
-
-class _Done:
-    """There are no more slices."""
 
 
 def _figures(runs: list[float]) -> dict[str, float]:

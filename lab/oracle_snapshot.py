@@ -18,7 +18,7 @@ from lab.oracle_seen import Seen, Segment
 from services.scorer.core.activity import ACCOUNTS, MARKS, SIGNALS, SOURCES, USERS, USES
 from services.scorer.core.bundle import BANDS
 from services.scorer.core.chunks import Chunk, Contents, Ids, Marker
-from services.scorer.core.rules import SEVERITIES
+from services.scorer.core.episodes import SEVERITIES
 from services.scorer.core.table import NONE, Layout
 from shared.contracts.partition import roll_ms
 from shared.contracts.risk import episode_id

@@ -11,8 +11,9 @@ from lab.scorecard.case import Case, Day, Habit, Value
 from services.scorer.core.activity import Activity
 from services.scorer.core.bundle import BANDS, CompiledBundle
 from services.scorer.core.days import DAY, HORIZON_DAYS, HOUR, NO_DAY
+from services.scorer.core.episodes import SEVERITIES, Episodes
 from services.scorer.core.features import Features
-from services.scorer.core.rules import SEVERITIES, Court, Episodes, judge
+from services.scorer.core.rules import Court, judge
 from services.scorer.core.scorecard import bands_of, health_of
 from services.scorer.core.table import Flags, Ints
 from services.scorer.core.view import MISSING
@@ -61,14 +62,14 @@ class Accounts:
         episodes = self._judged_episodes(features, before=before)
         names = [measure.name for measure in health.measures]
         silent = (features.deadline - features.last).tolist()
-        lost = np.where(health.counted, health.possible - health.points, 0)
+        lost = np.where(health.counted, health.possible[:, health.kind] - health.points, 0)
         return [
             Found(
                 scorecard=bundle.scorecard_names[features.scorecard[row]],
                 stage=self.activity.stages.texts[features.stage[row]],
                 health=None if health.health[row] == MISSING else int(health.health[row]),
                 band=BANDS[bands[row]],
-                costs=_costs(lost[row], names=names),
+                costs=_costs(lost[:, row], names=names),
                 rules=_open(episodes, row=row),
                 silent_after=None if case.habit is None else round(silent[row] / HOUR, 2),
             )
@@ -79,7 +80,7 @@ class Accounts:
         """Judge the days on which something began or ended, the earliest first, and today."""
         bundle = features.bundle
         episodes = Episodes(bundle.rule_names)
-        episodes.columns.add(len(self.cases))
+        episodes.add(len(self.cases))
         days = {back for case in self.cases for back in (case.since, *case.closed.values())} - {0}
         for back in sorted(days, reverse=True):
             closed = [[rule for rule, ago in case.closed.items() if ago == back] for case in self.cases]
@@ -101,11 +102,14 @@ class Accounts:
 
 def _open_before(episodes: Episodes, rules: Sequence[Mapping[str, Severity]], *, back: int) -> None:
     """Note of each case which rules are open since the day before."""
+    rows = np.arange(len(rules))
+    known = episodes.of(rows)
     for row, one in enumerate(rules):
         for rule, severity in one.items():
             column = episodes.rules.index(rule)
-            episodes.columns["opened"][row, column] = NOON - (back + 1) * DAY
-            episodes.columns["severity"][row, column] = SEVERITIES.index(severity)
+            known["opened"][column, row] = NOON - (back + 1) * DAY
+            known["severity"][column, row] = SEVERITIES.index(severity)
+    episodes.keep(rows, known)
 
 
 class _Given(Mapping[str, Ints]):
@@ -215,7 +219,7 @@ def _costs(lost: Ints, *, names: Sequence[str]) -> list[str]:
 
 
 def _open(episodes: Episodes, *, row: int) -> dict[str, Severity]:
-    severities = [SEVERITIES[code] for code in episodes.columns["severity"][row].tolist()]
+    severities = [SEVERITIES[code] for code in episodes.of(np.array([row]))["severity"][:, 0].tolist()]
     return {rule: severity for rule, severity in zip(episodes.rules, severities, strict=False) if severity is not None}
 
 

@@ -5,10 +5,10 @@ import random
 import numpy as np
 
 from services.scorer.core.bounds import bounds_of
+from services.scorer.core.episodes import Episodes
 from services.scorer.core.feature_table import FEATURES
 from services.scorer.core.features import Features
 from services.scorer.core.partition import Partition
-from services.scorer.core.rules import Episodes
 from services.scorer.core.step import step
 from services.scorer.core.view import MISSING
 from tests.support.histories import bundles, lives_log

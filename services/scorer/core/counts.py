@@ -57,7 +57,7 @@ class Counts:
         columns, signals = self._activity.signals, self._signals
         sums = np.zeros((self.days + 1, len(signals)), np.int32)
         sums[1:] = back_from(
-            columns["count"], columns["front"], rows=signals, day=self._day[self._where], days=self.days
+            columns["count"][signals], columns["front"][signals], day=self._day[self._where], days=self.days
         )
         return add_up(sums)
 

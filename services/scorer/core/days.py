@@ -56,20 +56,20 @@ def latest(rows: Ints, values: Ints) -> tuple[Ints, Ints]:
     return rows[last], values[last]
 
 
-def back_from(ring: Ring, front: Ring, *, rows: Ints, day: Ints, days: int) -> Ring:
-    """Return what the ring holds for `day`, `day − 1`, … (`days` of them), newest first, 0 where it holds nothing.
+def back_from(rings: Ring, front: Ring, *, day: Ints, days: int) -> Ring:
+    """Return what each ring holds for `day`, `day − 1`, … (`days` of them), newest first, 0 where it holds nothing.
 
-    Shape: (days, rows).
+    Shapes: rings (n, size), front and day (n), returned (days, n).
     """
-    size, back = ring.shape[1], np.arange(days, dtype=np.int16)[:, None]
+    size, back = rings.shape[1], np.arange(days, dtype=np.int16)[:, None]
     values: Ring
-    held, slot = ring[rows], (day % size).astype(np.int32)
-    if len(rows) and (slot == slot[0]).all():
-        values = held.T[(slot[0] - back[:, 0]) % size]
+    slot = (day % size).astype(np.int32)
+    if len(rings) and (slot == slot[0]).all():
+        values = rings.T[(slot[0] - back[:, 0]) % size]
     else:
-        first = np.arange(0, size * len(rows), size, dtype=np.int32)
-        values = held.reshape(-1).take(first + slot - back + np.where(back > slot, np.int32(size), np.int32(0)))
-    newest = np.clip(day - front[rows], -days, days).astype(np.int16)
+        first = np.arange(0, size * len(rings), size, dtype=np.int32)
+        values = rings.reshape(-1).take(first + slot - back + np.where(back > slot, np.int32(size), np.int32(0)))
+    newest = np.clip(day - front, -days, days).astype(np.int16)
     late, early = max(0, int(newest.max(initial=0))), min(days, size + int(newest.min(initial=0)))
     values[:late][back[:late] < newest] = 0
     values[early:][back[early:] >= newest + size] = 0

@@ -3,12 +3,10 @@
 from collections.abc import Iterator
 
 import msgspec
-import numpy as np
 
 from services.scorer.core.partition import Partition
 from services.scorer.core.publish import Record
 from services.scorer.core.step import Judged
-from services.scorer.core.table import NONE
 from shared.contracts.risk import MOST_EPISODES, OpenEpisodes, episode_id
 
 
@@ -19,9 +17,7 @@ def open_list(state: Partition, judged: Judged) -> Iterator[Record]:
     move on meanwhile.
     """
     rules = list(state.episodes.rules)
-    opened = state.episodes.columns["opened"][: state.accounts, : len(rules)]
-    rows, which = np.nonzero(opened != NONE)
-    since = opened[rows, which]
+    rows, which, since = state.episodes.open()
     names = state.activity.names
     parts = max(1, -(-len(rows) // MOST_EPISODES))
 

@@ -117,7 +117,7 @@ def packed(state: Partition, rows: Ints) -> Chunk:
         uses=_columns(activity.uses, uses)
         | {"user": np.searchsorted(users, activity.uses["user"][uses]).astype(np.int32).tobytes()},
         rules=list(state.episodes.rules),
-        episodes=_columns(state.episodes.columns, rows),
+        episodes={name: values.T.tobytes() for name, values in state.episodes.of(rows).items()},
         features=list(activity.signal_names),
         facts={row: state.facts.fields[row] for row in rows.tolist() if row in state.facts.fields},
         sources=_columns(activity.sources, sources),

@@ -4,12 +4,12 @@ from collections import Counter
 
 from services.scorer.core.activity import Activity
 from services.scorer.core.bundle import CompiledBundle
+from services.scorer.core.episodes import Episodes
 from services.scorer.core.erasure import Erasures
 from services.scorer.core.facts import Facts
 from services.scorer.core.fates import Fate
 from services.scorer.core.imports import Imports
 from services.scorer.core.medians import Medians
-from services.scorer.core.rules import Episodes
 from services.scorer.core.seen import Seen
 
 

@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from services.scorer.core.activity import Activity
 from services.scorer.core.bundle import BANDS, CompiledBundle
+from services.scorer.core.episodes import SEVERITIES, Episodes
 from services.scorer.core.erasure import Erasures
 from services.scorer.core.facts import Facts, Listed
 from services.scorer.core.features import Features
-from services.scorer.core.rules import SEVERITIES, Episodes
 from services.scorer.core.scorecard import Health
 from services.scorer.core.table import NONE, Flags, Ints
 from services.scorer.core.view import MISSING
@@ -121,14 +121,10 @@ def _payloads(evaluation: Evaluation, *, names: Sequence[str]) -> list[bytes]:
     """
     health, before, after = evaluation.health, _before(evaluation, names=names), _after(evaluation)
     payloads = [b""] * len(names)
-    missing = health.values == MISSING
-    packed = np.packbits(np.concatenate([health.counted, missing & health.counted], axis=1), axis=1)
-    keys = np.ascontiguousarray(packed).view(f"V{packed.shape[1]}")[:, 0]
-    _, first, which = np.unique(keys, return_index=True, return_inverse=True)
-    for number, row in enumerate(first.tolist()):
-        where = np.flatnonzero(which.reshape(-1) == number)
+    for kind, example in enumerate(health.example.tolist()):
+        where = np.flatnonzero(health.kind == kind)
         places = where.tolist()
-        middle, end = _contributions(evaluation, where, counted=np.flatnonzero(health.counted[row]).tolist())
+        middle, end = _contributions(evaluation, where, counted=np.flatnonzero(health.counted[:, example]).tolist())
         begun, (text, values), *rest = _of(before, places), *_of(after, places)
         for place, payload in zip(places, _joined([*begun, *middle, (end + text, values), *rest]), strict=True):
             payloads[place] = payload
@@ -179,13 +175,12 @@ def _contributions(evaluation: Evaluation, where: Ints, *, counted: Sequence[int
     parts: list[_Part] = []
     text = ',"contributions":['
     for k in counted:
-        measure, values = health.measures[k], health.values[where, k]
+        measure, values = health.measures[k], health.values[k, where]
         names = (bundle.dimension_names[measure.dimension], measure.name)
         dimension, name = (msgspec.json.encode(name).decode() for name in names)
         text += f'{{"dimension":{dimension},"measure":{name},"points":'
-        parts.append((text, _numbers(health.points[where, k])))
-        # it follows from which measures count
-        text = f',"possible":{health.possible[where[0], k]},"value":'
+        parts.append((text, _numbers(health.points[k, where])))
+        text = f',"possible":{health.possible[k, health.kind[where[0]]]},"value":'
         is_missing = values[0] == MISSING
         parts.append((text, _numbers(np.where(is_missing, 0, values))))
         text = ',"missing":true},' if is_missing else "},"
@@ -233,21 +228,21 @@ def _goals(evaluation: Evaluation) -> list[bytes]:
 def _episodes(evaluation: Evaluation) -> list[bytes]:
     """Return the open episodes of every account as JSON."""
     rows, episodes = evaluation.features.rows, evaluation.episodes
-    opened = episodes.columns["opened"][rows][:, : len(episodes.rules)]
+    known = episodes.of(rows)
+    opened, severity = known["opened"], known["severity"]
     texts = [b"[]"] * len(rows)
-    for where in np.flatnonzero((opened != NONE).any(axis=1)).tolist():
+    for where in np.flatnonzero((opened != NONE).any(axis=0)).tolist():
         account = evaluation.activity.names.text(int(rows[where])).decode()
-        severity = episodes.columns["severity"][rows[where]]
         texts[where] = msgspec.json.encode(
             [
                 {
-                    "id": episode_id(account, rule=rule, opened_at=int(opened[where, k])),
+                    "id": episode_id(account, rule=rule, opened_at=int(opened[k, where])),
                     "rule": rule,
-                    "severity": SEVERITIES[severity[k]],
-                    "opened_at": int(opened[where, k]),
+                    "severity": SEVERITIES[severity[k, where]],
+                    "opened_at": int(opened[k, where]),
                 }
                 for k, rule in enumerate(episodes.rules)
-                if opened[where, k] != NONE
+                if opened[k, where] != NONE
             ]
         )
     return texts

@@ -18,11 +18,11 @@ import numpy as np
 
 from services.scorer.core import pack
 from services.scorer.core.activity import rekeyed
+from services.scorer.core.episodes import Episodes
 from services.scorer.core.fates import Fate
 from services.scorer.core.medians import Medians
 from services.scorer.core.partition import Partition
 from services.scorer.core.restore import unpack
-from services.scorer.core.rules import Episodes
 from services.scorer.core.seen import KEPT_HOURS, MOST_IDS, SEGMENT_IDS, Seen, Segment
 from services.scorer.core.table import Hashes, Ints
 from shared.contracts.partition import partition_of

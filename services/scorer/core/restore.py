@@ -10,10 +10,10 @@ from services.scorer.core.activity import Activity, pairs_of
 from services.scorer.core.bundle import CompiledBundle
 from services.scorer.core.chunks import REMEDY, CheckpointError, Chunk, Contents, Marker, UnfitError, contents_of
 from services.scorer.core.compile import compile_bundle
+from services.scorer.core.episodes import Episodes
 from services.scorer.core.imports import NO_JOB
 from services.scorer.core.medians import Medians
 from services.scorer.core.partition import Partition
-from services.scorer.core.rules import Episodes
 from services.scorer.core.seen import Segment
 from services.scorer.core.signals import FIRST_NAMED
 from services.scorer.core.table import Columns, HashTable, Ints
@@ -71,7 +71,7 @@ def unpack(chunk: Chunk, state: Partition) -> None:
     if chunk.first != accounts.count:
         raise CheckpointError(f"accounts from {accounts.count} are missing: {REMEDY}")
     rows = accounts.add(len(chunk.names))
-    state.episodes.columns.add(len(rows))
+    state.episodes.add(len(rows))
     activity.names.append(chunk.names)
     _fill(accounts, chunk.accounts, rows)
     accounts["upto"][rows] = chunk.upto
@@ -151,13 +151,13 @@ def _unpack_marks(chunk: Chunk, activity: Activity) -> None:
 
 def _unpack_episodes(chunk: Chunk, state: Partition, rows: Ints) -> None:
     episodes = state.episodes
-    held = Episodes(chunk.rules)
-    held.columns.add(len(rows))
-    _fill(held.columns, chunk.episodes, np.arange(len(rows)))
-    for k, rule in enumerate(chunk.rules):
-        column = episodes.rules.index(rule)
-        for name in episodes.columns.spec:
-            episodes.columns[name][rows, column] = held.columns[name][: len(rows), k]
+    known = episodes.of(rows)
+    for name, values in known.items():
+        if name in chunk.episodes:
+            held = np.frombuffer(chunk.episodes[name], values.dtype).reshape(len(rows), -1)
+            for k, rule in enumerate(chunk.rules):
+                values[episodes.rules.index(rule)] = held[:, k]
+    episodes.keep(rows, known)
 
 
 def _fill(columns: Columns, held: Mapping[str, bytes], rows: Ints) -> None:

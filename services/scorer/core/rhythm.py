@@ -127,7 +127,7 @@ def _days_before(day: Ints, *, first_day: Ints, front: Ints, hours: Bits, local:
     """Return the active hours of the 84 local days before `day`, newest first, and which of them are considered."""
     late = (-local.shift % 24).astype(np.uint32)
     newest = day + (-local.shift) // 24
-    ring = back_from(hours, front, rows=np.arange(len(day)), day=newest, days=CONSIDERED_DAYS + 1)
+    ring = back_from(hours, front, day=newest, days=CONSIDERED_DAYS + 1)
     # a local day is the end of one account-day, from hour `late` on, and the beginning of the next
     bits = (ring[1:] >> late) | ((ring[:-1] << (np.uint32(24) - late)) & _ALL_HOURS)
     back = np.arange(CONSIDERED_DAYS, dtype=np.int16)[:, None]

@@ -1,6 +1,6 @@
 """Open, follow and end episodes: one account, one rule, from opening to end (docs/scoring.md §8)."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,78 +8,20 @@ import numpy as np
 
 from services.scorer.core.activity import Activity
 from services.scorer.core.bundle import CompiledBundle, Condition, Rule
-from services.scorer.core.days import DAY, HORIZON_DAYS, NO_DAY, day_of
+from services.scorer.core.days import DAY, HORIZON_DAYS, day_of
+from services.scorer.core.episodes import SEVERITIES, Episodes
 from services.scorer.core.features import Features, usage_change_on
 from services.scorer.core.formulas import survey_on
 from services.scorer.core.rhythm import CONSIDERED_DAYS
 from services.scorer.core.silence import deadlines_of, last_before
-from services.scorer.core.table import NONE, Columns, Flags, Ints
+from services.scorer.core.table import NONE, Column, Flags, Ints
 from services.scorer.core.view import MISSING
 from shared.contracts.risk import Change, Severity
 
-SEVERITIES: Final = (None, Severity.AT_RISK, Severity.CRITICAL, Severity.OPPORTUNITY)
-"""Severities by their code in the column `severity`."""
 _RANK: Final = np.array([0, 2, 3, 1])
 """How bad each of these is."""
 _CRITICAL: Final = SEVERITIES.index(Severity.CRITICAL)
 _WAITS, _STOOD = 1, 2
-
-
-class Episodes:
-    """When each rule opened for each account (NONE: closed) and how severe it is: one column a rule.
-
-    A rule that holds and is not open yet waits: 1, or 2 where it was so before judging began. It opens from the
-    account-day `ready` on.
-    """
-
-    def __init__(self, rules: Sequence[str] = ()) -> None:
-        self.rules = list(rules)
-        width = max(1, len(self.rules))
-        self.columns = Columns(
-            {
-                "opened": (np.int64, width, NONE),
-                "severity": (np.int8, width, 0),
-                "waits": (np.int8, width, 0),
-                "ready": (np.int32, width, NO_DAY),
-            }
-        )
-
-    def known(self, row: Ints | slice, *, rule: int) -> dict[str, Ints]:
-        """Return what is known of one rule, by its place, for some accounts."""
-        return {name: self.columns[name][row, rule].astype(np.int64) for name in self.columns.spec}
-
-    def keep(self, row: Ints | slice, values: Mapping[str, Ints], *, rule: int) -> None:
-        """Set what is known of one rule, by its place, for some accounts."""
-        for name, column in values.items():
-            self.columns[name][row, rule] = column
-
-    def end(self, row: int) -> dict[str, tuple[int, int]]:
-        """Close every open episode of an account; return opening T and severity code of each by its rule."""
-        opened, severity = self.columns["opened"][row], self.columns["severity"][row]
-        found = {rule: (int(opened[k]), int(severity[k])) for k, rule in enumerate(self.rules) if opened[k] != NONE}
-        for name, (_, _, first) in self.columns.spec.items():
-            self.columns[name][row] = first
-        return found
-
-    def under(self, rules: Sequence[str], *, ahead: Flags) -> "Episodes":
-        """Return the same episodes with other columns; those of rules that are not among them are left out.
-
-        Accounts `ahead` were restored from a later moment than the one being replayed: theirs stay, after the others.
-        """
-        later = [rule for k, rule in enumerate(self.rules) if rule not in rules and self._is_known(ahead, rule=k)]
-        new = Episodes([*rules, *later])
-        new.columns.add(self.columns.count)
-        for rule in set(new.rules) & set(self.rules):
-            whose = ahead if rule in later else slice(None)
-            for column in self.columns.spec:
-                values = self.columns[column][: self.columns.count, self.rules.index(rule)]
-                new.columns[column][: self.columns.count, new.rules.index(rule)][whose] = values[whose]
-        return new
-
-    def _is_known(self, whose: Flags, *, rule: int) -> bool:
-        """Say whether anything is known of a rule for these accounts."""
-        spec, count = self.columns.spec, self.columns.count
-        return any((self.columns[name][:count][whose, rule] != first).any() for name, (_, _, first) in spec.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,17 +55,23 @@ class Court:
 
 def judge(features: Features, *, at: int, court: Court) -> list[Step]:
     """Bring the episodes of `features.rows` to T = `at` under the bundle's rules and return what changed."""
-    found = (_judged(rule, column, features, at=at, court=court) for column, rule in enumerate(court.bundle.rules))
-    return [step for steps in found for step in steps]
+    known = court.episodes.of(features.rows)
+    steps: list[Step] = []
+    for k, rule in enumerate(court.bundle.rules):
+        steps += _judged(rule, {name: values[k] for name, values in known.items()}, features, at=at, court=court)
+    court.episodes.keep(features.rows, known)
+    return steps
 
 
-def _judged(rule: Rule, column: int, features: Features, *, at: int, court: Court) -> Iterator[Step]:
-    was = court.episodes.known(features.rows, rule=column)
-    opened, severity = was["opened"], was["severity"]
+def _judged(rule: Rule, known: Mapping[str, Column], features: Features, *, at: int, court: Court) -> Iterator[Step]:
+    """Bring what is known of one rule to T and yield what changed."""
+    opened, severity, ready = known["opened"], known["severity"], known["ready"]
     is_open = opened != NONE
     still = court.held & ~features.ended & (rule.based_on == "activity")
     holds = _holds(rule, features=features, is_open=is_open) & ~still
-    waits, ready = _wait(rule, was, holds=holds & ~is_open, day=features.day, standing=court.standing)
+    if not (holds | is_open | (known["waits"] != 0)).any():
+        return
+    waits, ready = _wait(rule, known, holds=holds & ~is_open, day=features.day, standing=court.standing)
     opens = holds & ~is_open & (features.day >= ready)
     level = _level(rule, features=features, severity=severity)
     over = is_open & ~holds & ~features.ended & ~still
@@ -140,13 +88,10 @@ def _judged(rule: Rule, column: int, features: Features, *, at: int, court: Cour
     severity = np.where(holds, level, severity)
     ends = over | changes[Change.EXPIRED]
     cooled = np.maximum(ready, features.day + rule.cool_down_days)
-    now = {
-        "opened": np.where(ends, NONE, opened),
-        "severity": np.where(opens | is_open & ~ends, severity, 0),
-        "waits": np.where(still, was["waits"], np.where(opens, 0, waits)),
-        "ready": np.where(ends & (rule.cool_down_days > 0), cooled, ready),
-    }
-    court.episodes.keep(features.rows, now, rule=column)
+    known["opened"][:] = np.where(ends, NONE, opened)
+    known["severity"][:] = np.where(opens | is_open & ~ends, severity, 0)
+    known["waits"][:] = np.where(still, known["waits"], np.where(opens, 0, waits))
+    known["ready"][:] = np.where(ends & (rule.cool_down_days > 0), cooled, ready)
     for change, flags in changes.items():
         where = np.flatnonzero(flags)
         if where.size:
@@ -154,7 +99,7 @@ def _judged(rule: Rule, column: int, features: Features, *, at: int, court: Cour
             yield Step(rule, change, where=where, opened=opened[where], severity=severity[where], standing=standing)
 
 
-def _wait(rule: Rule, was: Mapping[str, Ints], *, holds: Flags, day: Ints, standing: Flags) -> tuple[Ints, Ints]:
+def _wait(rule: Rule, was: Mapping[str, Column], *, holds: Flags, day: Ints, standing: Flags) -> tuple[Ints, Ints]:
     """Return how closed rules wait, and from which day on they may open; `holds` says where they hold."""
     begins = holds & (was["waits"] == 0)
     waits = np.where(begins, np.where(standing, _STOOD, _WAITS), was["waits"])
@@ -176,7 +121,8 @@ def _holds(rule: Rule, *, features: Features, is_open: Flags) -> Flags:
 def _keeps(condition: Condition, *, features: Features, is_open: Flags) -> Flags:
     """Say where a condition is met: by the level to leave at for an open episode, else by the given one."""
     values = features.values[condition.feature]
-    return np.where(is_open, _meets(condition, values, leaving=True), _meets(condition, values))
+    met = _meets(condition, values)
+    return np.where(is_open, _meets(condition, values, leaving=True), met) if is_open.any() else met
 
 
 def _level(rule: Rule, *, features: Features, severity: Ints) -> Ints:
@@ -226,7 +172,8 @@ def _held_then(condition: Condition, then: Ints, *, rows: Ints, activity: Activi
             forgotten = np.maximum(day_of(last, roll=roll) - CONSIDERED_DAYS - 1, first_day) <= front - HORIZON_DAYS
             known = np.flatnonzero((last != MISSING) & ~forgotten)
             held = np.ones(len(rows), bool)
-            held[known] = deadlines_of(activity, rows=rows[known], last=last[known], bundle=bundle) <= then[known]
+            some, hours = rows[known], columns["hours"][rows[known]]
+            held[known] = deadlines_of(activity, rows=some, last=last[known], hours=hours, bundle=bundle) <= then[known]
             return held
         case "usage_change":
             too_old = day - 35 <= columns["front"][rows].astype(np.int64) - HORIZON_DAYS

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from services.scorer.core.bundle import CompiledBundle, CompiledMeasure
+from services.scorer.core.days import add_up
 from services.scorer.core.features import Features
-from services.scorer.core.table import Ints
+from services.scorer.core.table import Flags, Ints
 from services.scorer.core.view import MISSING
 
 FULL: Final = 100_000
@@ -18,17 +19,21 @@ UNKNOWN: Final = 0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """Health in milli-points (MISSING: none) with contributions, one column a measure.
+    """Health in milli-points (MISSING: none) with contributions, one row a measure, one column an account.
 
-    `measures` are those of the scorecards somebody here is scored by, `values` (accounts × measures) their features'.
-    `counted` says which count; over them `points` sum to the health and `possible` to 100,000.
+    `measures` are those of the scorecards somebody here is scored by, `values` their features'. `counted` says which
+    count; over them `points` sum to the health. Accounts are of one kind if the same measures count for them, and of
+    these the same ones are missing: `kind` says of which, `example` names an account of each. What a measure could give
+    at most is the same for a kind: `possible` (measures × kinds) sums to 100,000.
     """
 
     measures: Sequence[CompiledMeasure]
     health: Ints
     values: Ints
-    counted: npt.NDArray[np.bool_]
+    counted: Flags
     points: Ints
+    kind: Ints
+    example: Ints
     possible: Ints
 
 
@@ -40,24 +45,26 @@ def health_of(features: Features, *, bundle: CompiledBundle, needs_evidence: boo
     """
     used = set(features.scorecard.tolist())
     measures = [measure for measure in bundle.measures if measure.scorecard in used]
-    values = np.stack([features.values[measure.name] for measure in measures], axis=1)
-    score = np.stack([_curve(measure, values[:, k]) for k, measure in enumerate(measures)], axis=1)
+    values = np.stack([features.values[measure.name] for measure in measures])
+    missing = values == MISSING
     stands_in = np.array([measure.missing is not None for measure in measures])
+    own = np.array([measure.scorecard for measure in measures])[:, None] == features.scorecard
     judged = (features.evident | features.overridden | (not needs_evidence)) & ~features.ended
-    own = np.array([measure.scorecard for measure in measures]) == features.scorecard[:, None]
-    counted = ((values != MISSING) | stands_in) & judged[:, None] & own
-    weight = _effective_weights(counted, measures=measures, bundle=bundle)
-    total = np.maximum(weight.sum(axis=1, keepdims=True), 1)
-    points = (weight * score).cumsum(axis=1) // total
-    possible = (weight * FULL).cumsum(axis=1) // total
-    health = np.where(counted.any(axis=1), points[:, -1], MISSING)
+    counted = (~missing | stands_in[:, None]) & own & judged
+    example, kind = _kinds(counted, counted & missing)
+    weight = _effective_weights(counted[:, example], measures=measures, bundle=bundle)
+    total = np.maximum(weight.sum(axis=0), 1)
+    score = np.stack([_curve(measure, its) for measure, its in zip(measures, values, strict=True)])
+    points = add_up(weight[:, kind] * score) // total[kind]
     return Health(
         measures=measures,
-        health=health,
+        health=np.where(counted.any(axis=0), points[-1], MISSING),
         values=values,
         counted=counted,
-        points=_steps(points),
-        possible=_steps(possible),
+        points=np.diff(points, axis=0, prepend=0),
+        kind=kind,
+        example=example,
+        possible=np.diff(add_up(weight * FULL) // total, axis=0, prepend=0),
     )
 
 
@@ -83,17 +90,18 @@ def _curve(measure: CompiledMeasure, values: Ints) -> Ints:
     return np.where(values == MISSING, measure.missing or 0, score)
 
 
-def _effective_weights(
-    counted: npt.NDArray[np.bool_], *, measures: Sequence[CompiledMeasure], bundle: CompiledBundle
-) -> Ints:
-    weight = np.where(counted, [measure.weight for measure in measures], 0)
+def _kinds(*flags: Flags) -> tuple[Ints, Ints]:
+    """Return an account of each kind, and the kind of each account: of one kind all flags are the same."""
+    packed = np.ascontiguousarray(np.packbits(np.concatenate(flags), axis=0).T)
+    _, example, kind = np.unique(packed.view(f"V{packed.shape[1]}")[:, 0], return_index=True, return_inverse=True)
+    return example, kind.reshape(-1)
+
+
+def _effective_weights(counted: Flags, *, measures: Sequence[CompiledMeasure], bundle: CompiledBundle) -> Ints:
+    weight = np.where(counted, np.array([measure.weight for measure in measures])[:, None], 0)
     dimension = np.array([measure.dimension for measure in measures])
     begins = np.diff(dimension, prepend=-1) != 0
-    of_dimension = np.add.reduceat(weight, np.flatnonzero(begins), axis=1)
-    share = weight * np.array(bundle.dimension_weights)[dimension] * 10**6
-    effective: Ints = share // np.maximum(of_dimension[:, np.cumsum(begins) - 1], 1)
+    of_dimension = np.add.reduceat(weight, np.flatnonzero(begins), axis=0)
+    share = weight * np.array(bundle.dimension_weights)[dimension, None] * 10**6
+    effective: Ints = share // np.maximum(of_dimension[np.cumsum(begins) - 1], 1)
     return effective
-
-
-def _steps(sums: Ints) -> Ints:
-    return np.diff(sums, axis=1, prepend=0)

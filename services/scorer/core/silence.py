@@ -5,13 +5,16 @@ import numpy as np
 from services.scorer.core.activity import Activity
 from services.scorer.core.bundle import CompiledBundle
 from services.scorer.core.calendar import local_time
-from services.scorer.core.days import HOUR, back_from
+from services.scorer.core.days import HORIZON_DAYS, HOUR, back_from
 from services.scorer.core.rhythm import deadlines
-from services.scorer.core.table import NONE, Ints
+from services.scorer.core.table import NONE, Column, Ints
 
 
-def deadlines_of(activity: Activity, *, rows: Ints, last: Ints, bundle: CompiledBundle) -> Ints:
-    """Return the silence deadlines of accounts `rows` for last activities at `last` (epoch ms)."""
+def deadlines_of(activity: Activity, *, rows: Ints, last: Ints, hours: Column, bundle: CompiledBundle) -> Ints:
+    """Return the silence deadlines of accounts `rows` for last activities at `last` (epoch ms).
+
+    `hours` are their rings of active hours.
+    """
     columns = activity.accounts
     if not rows.size:
         return np.zeros(0, np.int64)
@@ -29,7 +32,7 @@ def deadlines_of(activity: Activity, *, rows: Ints, last: Ints, bundle: Compiled
         last,
         first_day=columns["first_day"][rows].astype(np.int64),
         front=columns["front"][rows].astype(np.int64),
-        hours=columns["hours"][rows],
+        hours=hours,
         local=local,
         hazards_to_pass=bundle.hazards_to_pass,
     )
@@ -44,8 +47,7 @@ def last_before(at: Ints, *, rows: Ints, activity: Activity) -> Ints:
     columns = activity.accounts
     roll, last = columns["roll"][rows].astype(np.int64), columns["last"][rows]
     hour = (at - roll) // HOUR
-    bits = columns["hours"]
-    held = back_from(bits, columns["front"], rows=rows, day=hour // 24, days=bits.shape[1])
+    held = back_from(columns["hours"][rows], columns["front"][rows], day=hour // 24, days=HORIZON_DAYS)
     held[0] &= (np.uint32(1) << (hour % 24).astype(np.uint32)) - np.uint32(1)
     back = np.argmax(held != 0, axis=0)
     word = held[back, np.arange(len(rows))].astype(np.int64)

@@ -207,7 +207,7 @@ def _new_accounts(state: Partition, accounts: Sequence[str], *, hashes: Hashes) 
         _, first = np.unique(hashes[missing], return_index=True)
         new = np.sort(missing[first])
         state.activity.add_accounts([accounts[where] for where in new.tolist()], hashes=hashes[new])
-        state.episodes.columns.add(len(new))
+        state.episodes.add(len(new))
         found, hashes = state.activity.find(hashes, accounts=accounts)
     return found
 

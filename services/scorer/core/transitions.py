@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import msgspec
 
 from services.scorer.core.bundle import BANDS, CompiledBundle
+from services.scorer.core.episodes import SEVERITIES, Episodes
 from services.scorer.core.publish import Evaluation, Record
-from services.scorer.core.rules import SEVERITIES, Episodes, Step
+from services.scorer.core.rules import Step
 from services.scorer.core.table import NONE, Ints
 from services.scorer.core.view import MISSING
 from shared.contracts.health import Attributes, Band, Contribution
@@ -109,12 +110,14 @@ def _told(step: Step, place: int, *, order: int, evaluation: Evaluation, missed:
 
 
 def _dropped(before: Episodes, *, evaluation: Evaluation, order: int) -> list[tuple[int, _Told]]:
-    rows, found = evaluation.features.rows, []
-    for rule in sorted(set(before.rules) - set(evaluation.bundle.rule_names)):
-        k, order = before.rules.index(rule), order + 1
-        opened, severity = before.columns["opened"][rows, k].tolist(), before.columns["severity"][rows, k].tolist()
+    found: list[tuple[int, _Told]] = []
+    rules = sorted(set(before.rules) - set(evaluation.bundle.rule_names))
+    known = before.of(evaluation.features.rows) if rules else {}
+    for number, rule in enumerate(rules, order + 1):
+        k = before.rules.index(rule)
+        opened, severity = known["opened"][k].tolist(), known["severity"][k].tolist()
         found += [
-            (where, _Told(order=order, rule=rule, change=Change.WITHDRAWN, opened=since, severity=severity[where]))
+            (where, _Told(order=number, rule=rule, change=Change.WITHDRAWN, opened=since, severity=severity[where]))
             for where, since in enumerate(opened)
             if since != NONE
         ]
@@ -179,13 +182,13 @@ def _contributions(evaluation: Evaluation, where: int) -> list[Contribution]:
         Contribution(
             dimension=bundle.dimension_names[measure.dimension],
             measure=measure.name,
-            points=int(health.points[where, k]),
-            possible=int(health.possible[where, k]),
-            value=_at(health.values[:, k], where) or 0,
-            missing=_at(health.values[:, k], where) is None,
+            points=int(health.points[k, where]),
+            possible=int(health.possible[k, health.kind[where]]),
+            value=_at(health.values[k], where) or 0,
+            missing=_at(health.values[k], where) is None,
         )
         for k, measure in enumerate(health.measures)
-        if health.counted[where, k]
+        if health.counted[k, where]
     ]
 
 

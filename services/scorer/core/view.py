@@ -63,7 +63,7 @@ class View:
     @cached_property
     def active_days_ever(self) -> Ints:
         """Return on how many days accounts were active that are not forgotten."""
-        days: Ints = np.count_nonzero(self.column("hours"), axis=1)
+        days: Ints = np.count_nonzero(self._hours, axis=1)
         return days
 
     @cached_property
@@ -133,7 +133,8 @@ class View:
         deadline = np.full(len(self.rows), MISSING)
         judged = np.flatnonzero(self.evident & ~self.ended)
         rows, last = self.rows[judged], self.last[judged]
-        deadline[judged] = deadlines_of(self.activity, rows=rows, last=last, bundle=self.bundle)
+        hours = self._hours if len(judged) == len(self.rows) else self._hours[judged]
+        deadline[judged] = deadlines_of(self.activity, rows=rows, last=last, hours=hours, bundle=self.bundle)
         return deadline
 
     def nothing(self) -> Ints:
@@ -205,10 +206,14 @@ class View:
         return self._medians.of(feature, days=self.at // DAY, segments=segments, names=self.activity.segments.texts)
 
     @cached_property
+    def _hours(self) -> Column:
+        """Return the rings of active hours (accounts × 91): they lie far apart, and are fetched once."""
+        return self.column("hours")
+
+    @cached_property
     def _active_sums(self) -> Column:
         """Return on how many of the latest 0, 1, 2 … days accounts were active (92 × accounts)."""
-        activity = self.activity.accounts
-        hours = back_from(activity["hours"], activity["front"], rows=self.rows, day=self.day, days=HORIZON_DAYS)
+        hours = back_from(self._hours, self.front, day=self.day, days=HORIZON_DAYS)
         sums = np.zeros((HORIZON_DAYS + 1, len(self.rows)), np.int8)
         sums[1:] = hours != 0
         return add_up(sums)

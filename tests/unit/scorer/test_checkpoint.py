@@ -54,7 +54,7 @@ def partition_with(accounts: int) -> Partition:
     names = [f"a{number}" for number in range(accounts)]
     _, hashes = state.activity.find(hashes_of(names, seed=state.seed), accounts=names)
     state.activity.add_accounts(names, hashes=hashes)
-    state.episodes.columns.add(accounts)
+    state.episodes.add(accounts)
     state.position = 10
     return state
 

@@ -11,6 +11,7 @@ from services.scorer import metrics
 from services.scorer import mirror as mirror_module
 from services.scorer.core.publish import HealthRow
 from services.scorer.mirror import Mirror
+from shared import health_store
 from tests.support.fake_core import as_any
 from tests.support.waiting import soon
 
@@ -25,12 +26,12 @@ class Store:
         self.open = asyncio.Event()
         self.open.set()
 
-    async def write(self, _generation: int, offset: int, rows: list[HealthRow]) -> list[int]:
+    async def write(self, _generation: int, offset: int, rows: list[health_store.HealthRow]) -> list[int]:
         self.calls += 1
         await self.open.wait()
         if self.away:
             raise RedisGone
-        self.accounts |= {row[0]: offset for row in rows}
+        self.accounts |= {row.account: offset for row in rows}
         return [1] * len(rows)
 
 

@@ -10,7 +10,7 @@ def test_a_ring_that_moves_forward_forgets_only_what_falls_out() -> None:
     ring = np.array([[1, 1, 1, 1]], np.uint16)  # slots of days 12 13 10 11
     advance(ring, rows=np.array([0]), was=np.array([13]), to=np.array([15]))
     front = np.array([15], np.int32)
-    assert back_from(ring, front, rows=np.array([0]), day=np.array([15]), days=4).T.tolist() == [[0, 0, 1, 1]]
+    assert back_from(ring, front, day=np.array([15]), days=4).T.tolist() == [[0, 0, 1, 1]]
 
 
 def test_a_leap_beyond_the_ring_and_a_first_day_clear_it_whole() -> None:
@@ -21,8 +21,8 @@ def test_a_leap_beyond_the_ring_and_a_first_day_clear_it_whole() -> None:
 
 def test_looking_back_from_before_or_after_the_front_sees_nothing_that_is_not_held() -> None:
     ring, front = np.array([[7, 8, 9]], np.uint16), np.array([5], np.int32)  # days 3 4 5
-    assert back_from(ring, front, rows=np.array([0]), day=np.array([7]), days=4).T.tolist() == [[0, 0, 9, 8]]
-    assert back_from(ring, front, rows=np.array([0]), day=np.array([3]), days=3).T.tolist() == [[7, 0, 0]]
+    assert back_from(ring, front, day=np.array([7]), days=4).T.tolist() == [[0, 0, 9, 8]]
+    assert back_from(ring, front, day=np.array([3]), days=3).T.tolist() == [[7, 0, 0]]
 
 
 def test_held_is_open_at_the_old_end_and_closed_at_the_new() -> None:
