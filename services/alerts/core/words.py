@@ -129,6 +129,12 @@ SOURCE_BACK_TEXT: Final = (
 )
 VERDICT: Final[Mapping[Verdict, str]] = {Verdict.RIGHT: "{by}: this was right", Verdict.NOT_A_RISK: "{by}: not a risk"}
 BUTTON: Final[Mapping[str, str]] = {"ack": "Acknowledge", "right": "Right", "not_a_risk": "Not a risk"}
+REACHED: Final = "Mark '{milestone}' as reached"
+REACHED_TITLE: Final = "Is it reached?"
+REACHED_ASKED: Final = "You say that '{milestone}' is reached. This can't be taken back."
+REACHED_YES: Final = "It is reached"
+REACHED_NO: Final = "Not yet"
+WORD: Final = "{by}: '{milestone}' is reached"
 LISTED_OVER: Final = "over"
 ACCOUNT: Final = "Account"
 HEALTH: Final = "Health"
