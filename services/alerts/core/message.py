@@ -10,6 +10,7 @@ from typing import Final
 from services.alerts.core import words
 from services.alerts.core.alert import OPEN_STATES
 from services.alerts.core.routing import Note
+from services.alerts.core.stage import asked_by
 from shared.contracts.alerts import Alert, AlertState, Reason, Word
 from shared.contracts.health import Contribution
 from shared.contracts.playbook import Playbook
@@ -92,6 +93,7 @@ def message_of(alert: Alert, background: Background, *, note: Note | None = None
     lines, total = costs(alert.contributions)
     playbook = _playbook(reasons, background.playbooks)
     owner = clean(alert.attributes.owner or "") or None
+    named = {"owner": owner, "contact": clean(asked_by(alert).contact or words.NOT_KNOWN)}
     return Message(
         alert=alert.id,
         account=clean(alert.account),
@@ -110,7 +112,7 @@ def message_of(alert: Alert, background: Background, *, note: Note | None = None
         playbook_url=playbook.url if playbook else None,
         precision=words.precision(reasons[0].precision_percent if reasons else None),
         status=clean(_status(alert), 300),
-        note=words.NOTE[note].format_map({"owner": owner}) if note else None,
+        note=words.NOTE[note].format_map(named) if note else None,
         verdict=_verdict(alert),
         words=[_word(word) for word in alert.words[-MILESTONES_SHOWN:]],
         assertable=_assertable(alert),

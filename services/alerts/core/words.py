@@ -41,6 +41,8 @@ NOTE: Final[Mapping[Note, str]] = {
     Note.NO_OWNER: "This comes here because the account has no owner. Send one as the trait `owner` of a group call.",
     Note.UNKNOWN_OWNER: "This comes here because its owner, {owner}, is unknown here.",
     Note.AWAY: "This comes to you because {owner} is on leave and you stand in.",
+    Note.UNKNOWN_CONTACT: "This comes here because the contact of its stage, {contact}, is unknown here.",
+    Note.CONTACT_AWAY: "This comes to you because {contact}, the contact of its stage, is on leave and you stand in.",
     Note.UNREACHABLE: "This comes here because the place it was meant for can't be reached.",
 }
 MEASURE: Final[Mapping[str, str]] = {
