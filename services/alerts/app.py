@@ -106,7 +106,7 @@ def build(alerts: Alerts) -> FastAPI:
             raise Refused(503, "starting", "alerts are still being read", retry_after_s=2)
         return book.get(alert_id)
 
-    milestones = Milestones(publish=events.publish, send=send, book=book)
+    milestones = Milestones(publish=events.publish, send=send, alert_of=book.of)
 
     async def ready() -> Mapping[str, bool]:
         return {

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict
 from pydantic import Field as Limited
 
 from services.alerts.answer import Refused, answer, answers
-from services.alerts.book import Book
 from services.alerts.core.milestone import Word, event_of, has, open_names
+from services.alerts.core.stage import unmet
 from shared.contracts.alerts import Alert, Command, CommandKind
 from shared.contracts.health import AccountHealth
 from shared.contracts.topics import EVENTS
@@ -42,7 +42,8 @@ class Milestones:
 
     publish: Callable[[Sequence[Record]], Awaitable[None]]
     send: Callable[[Command], Awaitable[None]]
-    book: Book
+    alert_of: Callable[[str], Alert | None]
+    """The open alert of an account."""
 
     async def take(self, word: Word) -> Asserted:
         """Return when a word is durable; raises Refused when that is not known, and then it may be said again."""
@@ -53,8 +54,8 @@ class Milestones:
         except NotDurable as fault:
             said = f"not durable, repeat it: {fault}"
             raise Refused(503, "unavailable", said, retry_after_s=fault.retry_after_s) from fault
-        alert = self.book.of(word.account)
-        if alert is not None:
+        alert = self.alert_of(word.account)
+        if alert is not None and any(one.milestone == word.milestone for one in unmet(alert.reasons)):
             await self.send(_told(word, alert, event.id))
         return Asserted(event=event.id, account=word.account, milestone=word.milestone)
 
@@ -95,7 +96,7 @@ def take_assertions(
 
 
 def _told(word: Word, alert: Alert, event: str) -> Command:
-    """Return the command by which the account's alert says whose word there is."""
+    """Return the command by which an alert that lacks the milestone says whose word there is."""
     return Command(
         id=event,
         kind=CommandKind.MILESTONE,

@@ -40,7 +40,7 @@ def app_of(past: Past, *, key: KeyRecord | None, loaded: bool = True, publish: P
         find_key=lambda _presented: key,
         loaded=lambda: loaded,
         send=_never,
-        milestones=Milestones(publish=publish or _never, send=_never, book=book),
+        milestones=Milestones(publish=publish or _never, send=_never, alert_of=book.of),
         now_ms=past.now_ms,
         new_id=lambda: uuid.uuid4().hex,
     )

@@ -10,7 +10,7 @@ from typing import Final
 from services.alerts.core import words
 from services.alerts.core.alert import OPEN_STATES
 from services.alerts.core.routing import Note
-from services.alerts.core.stage import asked_by
+from services.alerts.core.stage import asked_by, unmet
 from shared.contracts.alerts import Alert, AlertState, Reason, Word
 from shared.contracts.health import Contribution
 from shared.contracts.playbook import Playbook
@@ -194,10 +194,9 @@ def _word(word: Word) -> str:
 
 def _assertable(alert: Alert) -> Sequence[str]:
     """Return the milestones that open reasons lack and of which nobody gave their word yet."""
-    evidence = [one for reason in alert.reasons for one in reason.evidence if one.unmet]
-    unmet = dict.fromkeys(one.milestone for told in evidence for one in told.unmet or ())
+    lacked = dict.fromkeys(one.milestone for one in unmet(alert.reasons))
     said = {word.milestone for word in alert.words}
-    return [name for name in unmet if name not in said][:MILESTONES_SHOWN]
+    return [name for name in lacked if name not in said][:MILESTONES_SHOWN]
 
 
 def _playbook(reasons: Sequence[Reason], playbooks: Mapping[str, Playbook]) -> Playbook | None:

@@ -1,11 +1,11 @@
 """Know whom the journey names for the stage of an account: its contact and channel, where alerts may go."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Final
 
 import msgspec
 
-from shared.contracts.alerts import Alert
+from shared.contracts.alerts import Alert, Reason
 from shared.contracts.fault import Fault
 from shared.contracts.journey import Unmet
 
@@ -31,12 +31,19 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
 
 def asked_by(alert: Alert) -> Asked:
     """Return whom the account's stage names, by the strongest reason that lacks one of its milestones."""
-    unmet = next(_unmet(alert), None)
-    contact, channel = (unmet.contact, unmet.channel) if unmet else (None, None)
+    lacked = next(unmet((*alert.reasons, *alert.ended)), None)
+    contact, channel = (lacked.contact, lacked.channel) if lacked else (None, None)
     return Asked(
         contact=contact if contact and is_address(contact) else None,
         channel=channel if channel and is_channel(channel) else None,
     )
+
+
+def unmet(reasons: Iterable[Reason]) -> Iterator[Unmet]:
+    """Yield the milestones that reasons are about, with what they lack."""
+    for reason in reasons:
+        for evidence in reason.evidence:
+            yield from evidence.unmet or ()
 
 
 def faults_of(journey: Journey, *, targets: Collection[str], is_staff: Callable[[str], bool]) -> Iterator[Fault]:
@@ -60,9 +67,3 @@ def is_channel(text: str) -> bool:
     """Return whether a text can name a Slack channel: `#name`, or an id."""
     is_id = len(text) >= SHORTEST_ID and text[0] in "CG" and text.isalnum() and text.upper() == text
     return (text.startswith("#") and len(text) > 1) or is_id
-
-
-def _unmet(alert: Alert) -> Iterator[Unmet]:
-    for reason in (*alert.reasons, *alert.ended):
-        for evidence in reason.evidence:
-            yield from evidence.unmet or ()
