@@ -15,6 +15,7 @@ from services.alerts.answer import Problem, Refused, answer, answers
 from services.alerts.book import Book, NoticeBook
 from services.alerts.core.alert import OPEN_STATES
 from services.alerts.family_api import Family, tell_families
+from services.alerts.milestones import Asserted, Milestones, take_assertions
 from services.alerts.past_api import MOMENT, AccountChange, AccountThen, Past, tell_changes
 from shared.contracts.alerts import Alert, AlertState, Command, CommandKind, Verdict
 from shared.contracts.health import AccountHealth, Band
@@ -94,6 +95,7 @@ class Api:
     find_key: Callable[[str], KeyRecord | None]
     loaded: Callable[[], bool]
     send: Callable[[Command], Awaitable[None]]
+    milestones: Milestones
     now_ms: Callable[[], int]
     new_id: Callable[[], str]
 
@@ -108,6 +110,7 @@ SCHEMAS: Final = (
     AlertView,
     NoticePage,
     Accepted,
+    Asserted,
     Problem,
 )
 
@@ -153,9 +156,7 @@ def router(api: Api) -> APIRouter:
         """
         if as_of is not None:
             return Response(await api.past.then(account, as_of), media_type="application/json")
-        health = await api.store.get(account)
-        if health is None:
-            raise await _absent(api, account)
+        health = await _health(api, account)
         alert = api.book.of(account)
         history = await api.store.history(account)
         known = msgspec.structs.asdict(health)
@@ -189,6 +190,14 @@ def router(api: Api) -> APIRouter:
         return answer(NoticePage(notices=list(notices), cursor=following))
 
     _take_commands(api, routes)
+    take_assertions(
+        api.milestones,
+        routes,
+        acts=Depends(_allowed(api, Scope.ACT)),
+        known=lambda account: _health(api, account),
+        now_ms=api.now_ms,
+        new_id=api.new_id,
+    )
     return routes
 
 
@@ -267,6 +276,13 @@ def _presented(authorization: str) -> str:
         except (binascii.Error, ValueError):
             return ""
     return ""
+
+
+async def _health(api: Api, account: str) -> AccountHealth:
+    health = await api.store.get(account)
+    if health is None:
+        raise await _absent(api, account)
+    return health
 
 
 async def _absent(api: Api, account: str) -> Refused:

@@ -40,6 +40,7 @@ from services.alerts.interactions import Interactions, Seen
 from services.alerts.interactions import router as interactions_router
 from services.alerts.leader import Election, Watch
 from services.alerts.metrics import Metrics
+from services.alerts.milestones import Milestones
 from services.alerts.notices import Board, Incidents, Notices, read_notices
 from services.alerts.openapi import TITLE, describe
 from services.alerts.outbox import Outbox, Pace, Post
@@ -47,12 +48,14 @@ from services.alerts.past_api import Past
 from services.alerts.scores import Scores
 from services.alerts.settings import AlertSettings
 from shared import clock
-from shared.contracts.alerts import READERS, Command
+from shared.contracts.alerts import READERS, Alert, Command
 from shared.follow import Follower
 from shared.health_store import HealthStore
 from shared.kafka import producer as new_producer
 from shared.key_search import KeySearch
 from shared.keys import KeyRing
+from shared.places import Places
+from shared.publish import KafkaPublisher
 from shared.tasks import cancel
 from shared.telemetry import Ready, ops_router
 
@@ -83,6 +86,9 @@ def build(alerts: Alerts) -> FastAPI:
     book_follower = Follower(told.kafka, alerts.names.alerts, book.apply)
     notice_follower = Follower(told.kafka, alerts.names.notices, notice_book.apply)
     followers = (key_follower, book_follower, notice_follower)
+    places = Places(told.kafka)
+    place_follower = Follower(told.kafka, alerts.names.context, places.apply)
+    events = KafkaPublisher(told.kafka, place=places.place, deadline_s=SEND_TIMEOUT_S)
     redis = Redis.from_url(told.redis, socket_timeout=REDIS_TIMEOUT_S, socket_connect_timeout=REDIS_TIMEOUT_S)
     store, search = HealthStore(redis), KeySearch(told.kafka)
     running: dict[str, AIOKafkaProducer] = {}
@@ -94,6 +100,13 @@ def build(alerts: Alerts) -> FastAPI:
                 await running["producer"].send_and_wait(alerts.names.commands, value, key=command.account.encode())
         except (KafkaError, TimeoutError) as fault:
             raise Refused(503, "unavailable", "not durable; repeat it", retry_after_s=5) from fault
+
+    def find(alert_id: str) -> Alert | None:
+        if not book_follower.loaded.is_set():
+            raise Refused(503, "starting", "alerts are still being read", retry_after_s=2)
+        return book.get(alert_id)
+
+    milestones = Milestones(publish=events.publish, send=send, alert_of=book.of)
 
     async def ready() -> Mapping[str, bool]:
         return {
@@ -113,6 +126,8 @@ def build(alerts: Alerts) -> FastAPI:
             _owned(key_follower.run(), "keys"),
             _owned(book_follower.run(), "book"),
             _owned(notice_follower.run(), "notice book"),
+            _owned(place_follower.run(), "places"),
+            _owned(events.run(), "events"),
             _owned(alerts.watch.beat(), "watch"),
             _owned(standing, "election"),
         ]
@@ -136,6 +151,7 @@ def build(alerts: Alerts) -> FastAPI:
         find_key=keys.check,
         loaded=lambda: all(follower.loaded.is_set() for follower in followers),
         send=send,
+        milestones=milestones,
         now_ms=clock.now_ms,
         new_id=lambda: f"cmd_{uuid.uuid4().hex}",
     )
@@ -147,6 +163,8 @@ def build(alerts: Alerts) -> FastAPI:
             buttons=sealed,
             seen=Seen(redis=redis),
             send=send,
+            take=milestones.take,
+            find=find,
             now_ms=clock.now_ms,
         )
         app.include_router(interactions_router(interactions))

@@ -1,6 +1,7 @@
 """Take what people press in Slack: checked, durable as a command, and only then answered."""
 
 import hashlib
+import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -20,8 +21,10 @@ from slack_bolt.response import BoltResponse
 from slack_sdk.signature import SignatureVerifier
 
 from services.alerts.answer import Refused
-from services.alerts.channels.buttons import Button, Buttons
-from shared.contracts.alerts import Command, CommandKind, Verdict
+from services.alerts.channels.buttons import MILESTONE, Button, Buttons, Pressed
+from services.alerts.core.alert import OPEN_STATES
+from services.alerts.core.milestone import Word
+from shared.contracts.alerts import Alert, Command, CommandKind, Verdict
 
 REMEMBERED_S: Final = 600
 """Twice as long as a signature is good for."""
@@ -57,12 +60,18 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interactions:
-    """What taking presses stands on. `send` returns when a command is durable and raises Refused otherwise."""
+    """What taking presses stands on.
+
+    `send` and `take` return when a command or a word is durable and raise Refused otherwise, as `find` does as long
+    as alerts are still being read.
+    """
 
     signing_secret: str
     buttons: Buttons
     seen: Seen
     send: Callable[[Command], Awaitable[None]]
+    take: Callable[[Word], Awaitable[object]]
+    find: Callable[[str], Alert | None]
     now_ms: Callable[[], int]
 
 
@@ -96,6 +105,7 @@ def _bolt(interactions: Interactions) -> AsyncApp:
     app = AsyncApp(signing_secret=interactions.signing_secret, authorize=authorize, process_before_response=True)
     for button in Button:
         app.action(button.value)(_pressed(interactions, button))
+    app.action(re.compile(rf"{MILESTONE}\d+"))(_asserted(interactions))
 
     @app.error
     async def failed(error: Exception) -> BoltResponse:
@@ -116,17 +126,14 @@ def _is_interaction(body: bytes) -> bool:
 
 def _pressed(interactions: Interactions, button: Button) -> Callable[..., Awaitable[None]]:
     async def pressed(ack: Callable[[], Awaitable[None]], action: dict[str, Any], body: dict[str, Any]) -> None:
-        known = interactions.buttons.read(str(action.get("value", "")))
-        if known is None:
-            raise Refused(403, "forbidden", "no message of ours has this button")
+        known = _read(interactions, action)
         kind, verdict = _KIND_OF[button]
-        user = body.get("user") or {}
         command = Command(
-            id=f"slack_{action.get('action_ts')}_{user.get('id')}_{button}",
+            id=f"slack_{action.get('action_ts')}_{(body.get('user') or {}).get('id')}_{button}",
             kind=kind,
             alert=known.alert,
             account=known.account,
-            by=str(user.get("name") or user.get("username") or user.get("id") or "somebody in Slack")[:200],
+            by=_person(body),
             at=interactions.now_ms(),
             verdict=verdict,
         )
@@ -135,3 +142,41 @@ def _pressed(interactions: Interactions, button: Button) -> Callable[..., Awaita
         await ack()
 
     return pressed
+
+
+def _asserted(interactions: Interactions) -> Callable[..., Awaitable[None]]:
+    async def asserted(ack: Callable[[], Awaitable[None]], action: dict[str, Any], body: dict[str, Any]) -> None:
+        """Take a word. Whoever presses again, or the same button beside another, says the same: it counts once."""
+        known = _read(interactions, action)
+        if known.milestone is None:
+            raise Refused(403, "forbidden", "this button is about no milestone")
+        alert = interactions.find(known.alert)
+        if alert is None:
+            raise Refused(404, "unknown_alert", "there is no such alert any more")
+        if alert.state in OPEN_STATES:  # what is over needs nobody's word, and an erased account must get none
+            word = Word(
+                account=known.account,
+                milestone=known.milestone,
+                by=_person(body),
+                at=interactions.now_ms(),
+                once=known.alert,
+            )
+            await interactions.take(word)
+        structlog.get_logger(__name__).info(
+            "milestone_asserted", alert=known.alert, was_open=alert.state in OPEN_STATES
+        )
+        await ack()
+
+    return asserted
+
+
+def _read(interactions: Interactions, action: dict[str, Any]) -> Pressed:
+    known = interactions.buttons.read(str(action.get("value", "")))
+    if known is None:
+        raise Refused(403, "forbidden", "no message of ours has this button")
+    return known
+
+
+def _person(body: dict[str, Any]) -> str:
+    user = body.get("user") or {}
+    return str(user.get("name") or user.get("username") or user.get("id") or "somebody in Slack")[:200]

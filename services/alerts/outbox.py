@@ -10,7 +10,7 @@ import structlog
 from services.alerts.channels.channel import Broken, Busy, Channel, ChannelProblem, Doubtful, Order, Receipt, Refused
 from services.alerts.core.delivery import delivered, missed, owes_reply, refused, replied
 from services.alerts.core.message import Background, message_of
-from services.alerts.core.routing import ChannelName, Note
+from services.alerts.core.routing import ChannelName, Note, unknown
 from services.alerts.desk import Desk, Job
 from services.alerts.metrics import Call, Metrics
 from shared.contracts.alerts import Alert, Delivery, DeliveryState
@@ -99,7 +99,7 @@ class Outbox:
             order = self._order(alert, delivery, certain=job not in self._uncertain)
             receipt = await self._call(channel, order)
         except ChannelProblem as problem:
-            await self._failed(job, problem)
+            await self._failed(job, problem, alert=alert)
             return None if isinstance(problem, Refused) else problem
         self._uncertain.discard(job)
         self._count(channel, Call.FOUND if receipt.found else Call.DELIVERED)
@@ -119,13 +119,13 @@ class Outbox:
             structlog.get_logger(__name__).exception("delivery_bug", channel=channel)
             raise Refused(f"bug: {type(bug).__name__}") from bug
 
-    async def _failed(self, job: Job, problem: ChannelProblem) -> None:
+    async def _failed(self, job: Job, problem: ChannelProblem, *, alert: Alert) -> None:
         call = call_of(problem)
         self._count(ChannelName(job.channel), call)
         log = structlog.get_logger(__name__)
         log.warning("delivery_failed", channel=job.channel, alert=job.alert, outcome=call, error=str(problem)[:200])
         if isinstance(problem, Refused):
-            note = Note.UNKNOWN_OWNER if problem.person else Note.UNREACHABLE
+            note = unknown(alert, job.target) if problem.person else Note.UNREACHABLE
             await self._desk.note(job, partial(refused, error=str(problem)[:200]), instead=note)
         else:
             doubtful = isinstance(problem, Doubtful)

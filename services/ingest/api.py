@@ -23,11 +23,11 @@ from services.ingest.core.sources import Sources
 from services.ingest.dead_letters import letter
 from services.ingest.identity_map import identity_record
 from services.ingest.metrics import Metrics, Outcome, Route
-from services.ingest.publish import NotDurable, Overloaded, Publisher, Record
 from shared import clock
 from shared.contracts.recent import Fated
 from shared.contracts.topics import EVENTS, UNATTRIBUTED
 from shared.keys import KeyRecord, Mode, Scope, looks_like_key
+from shared.publish import NotDurable, Overloaded, Publisher, Record
 
 MAX_BATCH: Final = 2_500
 SUCCESS: Final = b'{"success":true}'

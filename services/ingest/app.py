@@ -22,16 +22,16 @@ from services.ingest.core.identity import user_hasher
 from services.ingest.core.sources import BadSources, Sources, read_sources
 from services.ingest.fingerprints import check_secrets
 from services.ingest.identity_map import IdentityMap
-from services.ingest.metrics import Cut, Metrics
-from services.ingest.publish import KafkaPublisher, NotDurable
+from services.ingest.metrics import Metrics
 from services.ingest.settings import IngestSettings
-from services.ingest.topology import Places
 from services.ingest.unattributed import Resender
 from shared.contracts.topics import CONTEXT, IDENTITY, KEYS
 from shared.follow import Follower
 from shared.health_store import HealthStore
 from shared.kafka import KafkaProblem
 from shared.keys import KeyRing
+from shared.places import Cut, Places
+from shared.publish import KafkaPublisher, NotDurable
 from shared.recent import RecentFates
 from shared.tasks import cancel
 from shared.telemetry import Ready, ops_router

@@ -1,10 +1,10 @@
 """Make the dead letter of a refused event: its original bytes sealed, the reasons in headers."""
 
 from services.ingest.core.item import Rejection
-from services.ingest.publish import Record
 from shared.contracts.events import wire_time
 from shared.contracts.topics import DEAD_LETTERS
 from shared.dead_letters import Cause, dead_letter
+from shared.publish import Record
 
 STAGE = "ingest"
 

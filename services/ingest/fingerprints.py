@@ -9,10 +9,10 @@ from typing import Final
 
 import msgspec
 
-from services.ingest.publish import Publisher, Record
 from shared.contracts.context import ContextKind, Fingerprint
 from shared.contracts.topics import CONTEXT
 from shared.kafka import read_to_end
+from shared.publish import Publisher, Record
 
 DIGITS: Final = 16
 _KEY: Final = ContextKind.FINGERPRINT.encode()

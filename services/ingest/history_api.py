@@ -19,13 +19,13 @@ from services.ingest.core.history import Job, Judged, NotRows, Refusal, Row, jud
 from services.ingest.dead_letters import letter
 from services.ingest.identity_map import identity_record
 from services.ingest.metrics import ImportOutcome
-from services.ingest.publish import NotDurable, Overloaded, Record
 from shared import clock
 from shared.contracts.context import ContextKind, Import, ImportState
 from shared.contracts.health import Band, Reconstructed
 from shared.contracts.topics import CONTEXT, EVENTS, SCORES
 from shared.health_store import Point
 from shared.keys import KeyRecord, Scope
+from shared.publish import NotDurable, Overloaded, Record
 
 SLICE: Final = 500
 """Rows judged before live requests get their turn."""

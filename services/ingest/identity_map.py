@@ -7,8 +7,8 @@ import msgspec
 from aiokafka.structs import ConsumerRecord
 
 from services.ingest.core.identity import Belonging, newer
-from services.ingest.publish import Record
 from shared.contracts.topics import IDENTITY
+from shared.publish import Record
 
 
 class IdentityMap:

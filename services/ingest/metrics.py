@@ -7,6 +7,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 from services.ingest.core.fields import Field
 from services.ingest.core.item import Reason
 from shared.contracts.topics import IDENTITY, KEYS
+from shared.places import Cut
 from shared.telemetry import with_zeros
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -40,14 +41,6 @@ class ImportOutcome(StrEnum):
 
     ACCEPTED = "accepted"
     REJECTED = "rejected"
-
-
-class Cut(StrEnum):
-    """How the event log stands: open, being moved to a new generation, or changed in place."""
-
-    CURRENT = "current"
-    MOVING = "moving"
-    MISMATCH = "mismatch"
 
 
 class Metrics:

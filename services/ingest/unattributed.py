@@ -24,11 +24,11 @@ from aiokafka.structs import ConsumerRecord
 from services.ingest.core.admission import attributed
 from services.ingest.core.identity import Belonging
 from services.ingest.metrics import Metrics
-from services.ingest.publish import NotDurable, Publisher, Record
 from shared.contracts.events import Event
 from shared.contracts.partition import partition_of
 from shared.contracts.topics import EVENTS, PARTITIONS, UNATTRIBUTED
 from shared.kafka import METADATA_MAX_AGE_MS
+from shared.publish import NotDurable, Publisher, Record
 
 GROUP: Final = "churnwatch-ingest-unattributed"
 UPTO: Final = "upto"

@@ -81,6 +81,14 @@ class Verdict(StrEnum):
     NOT_A_RISK = "not_a_risk"
 
 
+class Word(msgspec.Struct, frozen=True, kw_only=True):
+    """Who said at `at` (epoch ms) of which milestone that it is reached: whether it is follows from the event alone."""
+
+    milestone: str
+    by: str
+    at: int
+
+
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
     """The one open conversation about an account; its id is the id of the episode that opened it."""
 
@@ -108,6 +116,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     """What a person said of it last."""
     verdict_by: str | None = None
     verdict_at: int | None = None
+    words: list[Word] = []
+    """What people said is reached, the first word of each milestone."""
     positions: dict[str, int] = {}
     """Highest offset of `churn.risk.v1` and `churn.commands.v1` contained, by `topic/partition`."""
     forgotten: list[str] = []
@@ -126,6 +136,8 @@ class CommandKind(StrEnum):
     ASSIGN = "assign"
     VERDICT = "verdict"
     NOTE = "note"
+    MILESTONE = "milestone"
+    """An event says that a milestone is reached: the alert tells whose word it was."""
     ERASE = "erase"
     """Let go of what the account's alert knows: from `churnwatch erase`, not from a person."""
 
@@ -146,3 +158,5 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     until: int | None = None
     verdict: Verdict | None = None
     """With kind verdict."""
+    milestone: str | None = None
+    """With kind milestone: its name."""

@@ -178,6 +178,18 @@ class Goal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     metric: str | None = None
 
 
+class Milestone(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`data` of kind milestone: a step of the journey that was reached, perhaps by somebody's word, `text` in theirs.
+
+    Not checked: whatever says `milestone` without a name that the journey has reaches nothing.
+    """
+
+    name: str | None = None
+    user: str | None = None
+    by: str | None = None
+    text: str | None = None
+
+
 class Erasure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`data` of kind erasure: forget this user (a keyed hash) of the account, or all of the account."""
 

@@ -4,21 +4,30 @@ Every test tells of accounts of its own on one stack. That nothing comes twice i
 the same partition a later account's message follows whatever an earlier one would still cause.
 """
 
+import asyncio
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from itertools import count
+from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 from redis import Redis
 from segment.analytics import Client
 
+from lab.slack_double.press import Interactivity
+from lab.slack_double.workspace import Said
 from shared.contracts.health import AccountHealth, Band
+from shared.contracts.journey import MilestoneState
 from shared.contracts.partition import partition_of
 from shared.contracts.topics import PARTITIONS
 from tests.support import node_sdk
+from tests.support.risk import CONFIG
 from tests.support.stack import Stack, whole_stack
 from tests.support.waiting import eventually
 
@@ -27,9 +36,21 @@ DEFAULT_CHANNEL = "#churn-alerts"
 TWO_CALLS = 2
 
 
+JOURNEY = """
+stages:
+  - name: pilot
+    goal: It is in use
+    milestones:
+      - { name: kick-off held, asserted: true, within: { days: 10, of: account } }
+      - { name: contract signed, asserted: true, within: { days: 15, of: account } }
+"""
+
+
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with whole_stack(tmp_path_factory.mktemp("stack")) as started:
+    config = Path(shutil.copytree(CONFIG, tmp_path_factory.mktemp("config") / "config"))
+    (config / "journey.yaml").write_text(JOURNEY, "utf-8")
+    with whole_stack(tmp_path_factory.mktemp("stack"), config=config) as started:
         yield started
 
 
@@ -67,6 +88,27 @@ def fail_to_pay(sdk: Client, *accounts: str, owner: str | None = "") -> None:
 def about(stack: Stack, account: str) -> Sequence[Mapping[str, Any]]:
     """Return the Slack messages about an account."""
     return [said for said in stack.said() if said["text"].endswith((f" {account}: critical", f" {account}: resolved"))]
+
+
+def last_about(stack: Stack, account: str) -> Mapping[str, Any]:
+    """Return the last Slack message about an account."""
+    return [said for said in stack.said() if f" {account}: " in said["text"]][-1]
+
+
+def buttons_about(stack: Stack, account: str) -> Sequence[str]:
+    """Return what may be said to be reached under the last message about an account."""
+    blocks = last_about(stack, account)["blocks"]
+    elements = [element for block in blocks if block.get("block_id") == "milestones" for element in block["elements"]]
+    return [element["text"]["text"] for element in elements]
+
+
+def press(stack: Stack, message: Mapping[str, Any], action: str) -> tuple[int, str]:
+    """Press a button of a message as somebody sees it, whatever it reads by now; return status and text."""
+    secret = (stack.settings.data / "secrets" / "slack_signing_secret").read_text("ascii").strip()
+    slack = Interactivity(url=f"{stack.alerts}/slack/interactions", secret=secret)
+    fields = {name: message[name] for name in ("channel", "ts", "text", "blocks", "metadata")}
+    seen = Said(**fields, thread_ts=None, posted_at=0.0)
+    return asyncio.run(slack.press(seen, action, user="U1", name="Dana"))
 
 
 def mails_about(stack: Stack, account: str) -> Sequence[EmailMessage]:
@@ -177,6 +219,38 @@ def test_a_paid_invoice_edits_the_message_that_is_there(stack: Stack, sdk: Clien
     assert (shown["episodes"], shown["alert"]) == ([], None)
     alert = resolved["metadata"]["event_payload"]["alert_id"]
     assert stack.answer(f"/v1/alerts/{alert}", key=read_key).json()["state"] == "resolved"
+
+
+def test_somebodys_word_by_button_or_api_ends_what_is_overdue(stack: Stack, sdk: Client) -> None:
+    accounts = ("soylent", "tyrell")
+    for account in accounts:
+        traits = {"name": account, "owner": "dana@example.com", "stage": "pilot"}
+        sdk.group(f"user-of-{account}", account, traits, timestamp=datetime.now(UTC) - timedelta(days=20))
+    sdk.flush()
+    eventually(lambda: {f"🟠 {account}: at risk" for account in accounts} <= {said["text"] for said in stack.said()})
+    assert buttons_about(stack, "soylent") == ["Mark 'kick-off held' as reached", "Mark 'contract signed' as reached"]
+
+    duplicates = stack.metric(DUPLICATES)
+    opened = last_about(stack, "soylent")
+    for _ in range(2):  # a double click
+        assert press(stack, opened, "milestone_0") == (200, "")
+    eventually(lambda: buttons_about(stack, "soylent") == ["Mark 'contract signed' as reached"])
+    assert "Dana: 'kick-off held' is reached" in str(last_about(stack, "soylent")["blocks"])
+    eventually(lambda: stack.metric(DUPLICATES) == duplicates + 1)
+    assert press(stack, last_about(stack, "soylent"), "milestone_0") == (200, "")
+    eventually(lambda: last_about(stack, "soylent")["text"] == "✅ soylent: resolved")
+
+    headers = {"Authorization": f"Bearer {stack.new_key('crm', '--scope', 'act')}", "Idempotency-Key": "crm-0001"}
+    for name in ("kick-off held", "kick-off held", "contract signed"):
+        body = {"name": name, "by": "ken@example.com"}
+        answer = httpx.post(f"{stack.alerts}/v1/accounts/tyrell/milestones", json=body, headers=headers)
+        assert answer.status_code == 202, answer.text
+    eventually(lambda: last_about(stack, "tyrell")["text"] == "✅ tyrell: resolved")
+    eventually(lambda: stack.metric(DUPLICATES) == duplicates + 2)
+    for account in accounts:
+        journey = held(stack, account).journey
+        assert journey is not None
+        assert [milestone.state for milestone in journey.milestones] == [MilestoneState.MET] * 2
 
 
 @pytest.mark.parametrize("end", [Stack.stop, Stack.kill], ids=["stopped", "killed"])

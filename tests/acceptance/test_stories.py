@@ -4,6 +4,7 @@ from tests.support.log import HOUR
 from tests.support.scenario import Scenario, day
 
 DANA = "@dana@example.com"
+EVE = "@eve@example.com"
 
 
 def test_an_account_that_goes_quiet_alerts_its_owner_once() -> None:
@@ -22,6 +23,26 @@ def test_two_calls_give_a_message() -> None:
     story.expect(slack=DANA, rule="failed_payment", between=within_the_hour)
     story.expect(mail=DANA, rule="failed_payment", between=within_the_hour)
     story.expect_nothing_else()
+
+
+def test_a_milestone_that_is_late_is_told_to_whom_its_stage_names() -> None:
+    kick_off = {"name": "kick-off held", "asserted": True, "within": {"days": 10}}
+    stage = {"name": "onboarding", "goal": "In use", "contact": EVE[1:], "channel": "#onboarding"}
+    story = Scenario(journey={"stages": [{**stage, "milestones": [kick_off]}]})
+    # day: 0 ......... 10 overdue | 13 a detractor | 14 reached
+    story.silence_until(day=13)
+    story.happens("survey", kind="nps", score=3)
+    story.silence_until(day=14)
+    story.happens("milestone", name="kick-off held", by="Eve")
+    story.silence_until(day=15)
+    for place in (EVE, "#onboarding"):
+        story.expect(slack=place, rule="milestone_overdue", between=(day(10), day(11)))
+    story.expect(mail=EVE, rule="milestone_overdue", between=(day(10), day(11)))
+    within_the_hour = (day(13) + 10 * HOUR, day(13) + 11 * HOUR + 1)
+    story.expect(slack=DANA, rule="detractor", between=within_the_hour)
+    story.expect(mail=DANA, rule="detractor", between=within_the_hour)
+    story.expect_nothing_else()
+    assert [reason.rule for reason in story.alert().reasons] == ["detractor"]
 
 
 def test_a_customer_who_works_as_always_alerts_nobody() -> None:

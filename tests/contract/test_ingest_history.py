@@ -7,12 +7,12 @@ import msgspec
 import pytest
 
 from services.ingest.core.identity import Belonging, user_hasher, user_key
-from services.ingest.publish import NotDurable
 from shared.contracts.context import Import, ImportState
 from shared.contracts.events import Imported
 from shared.contracts.health import Reconstructed
 from shared.contracts.topics import CONTEXT, EVENTS, IDENTITY, SCORES
 from shared.keys import Scope
+from shared.publish import NotDurable
 from tests.support.ingest import USER_KEY, Bench, basic
 
 AT = 1_772_409_600_000

@@ -10,10 +10,10 @@ import httpx
 import pytest
 
 from services.ingest.core.item import Reason
-from services.ingest.publish import NotDurable, Overloaded
 from shared.contracts.topics import IDENTITY
 from shared.dead_letters import unseal
 from shared.keys import Mode, Scope
+from shared.publish import NotDurable, Overloaded
 from tests.support.ingest import DEAD_LETTER_KEY, Bench, basic
 
 EVENT = {"type": "track", "event": "Export", "messageId": "m1", "userId": "ana", "context": {"groupId": "acme"}}

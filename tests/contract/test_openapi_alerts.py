@@ -30,6 +30,7 @@ def test_every_reference_leads_somewhere_and_every_route_asks_for_a_key() -> Non
         "/v1/accounts/{account}",
         "/v1/accounts/{account}/changes",
         "/v1/accounts/{account}/family",
+        "/v1/accounts/{account}/milestones",
         "/v1/alerts",
         "/v1/alerts/{alert_id}",
         "/v1/alerts/{alert_id}/ack",

@@ -9,14 +9,18 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 from fastapi import FastAPI
+from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from lab.slack_double.press import form, signed
 from lab.slack_double.workspace import Said
 from services.alerts.answer import Refused, install_errors
 from services.alerts.channels.buttons import Buttons
+from services.alerts.core.alert import Position, fold
+from services.alerts.core.milestone import Word, event_of
 from services.alerts.interactions import Interactions, Seen, router
-from shared.contracts.alerts import Command, CommandKind, Verdict
+from shared.contracts.alerts import Alert, AlertState, Command, CommandKind, Verdict
+from tests.support.risk import transition
 
 SECRET = "8f742231b10e8888abcd99yyyzzz85a5"
 BUTTONS = Buttons(SECRET.encode())
@@ -28,10 +32,20 @@ class Desk:
 
     def __init__(self) -> None:
         self.sent: list[Command] = []
+        self.words: list[Word] = []
+        opened = fold(None, transition(), position=Position(topic="r", partition=0, offset=0)).alert
+        assert opened is not None
+        self.alerts: dict[str, Alert] = {"ep_1": opened}
         self.fault: Refused | None = None
         redis: Redis = Redis.from_url("redis://127.0.0.1:1/0", socket_connect_timeout=0.2)
         interactions = Interactions(
-            signing_secret=SECRET, buttons=BUTTONS, seen=Seen(redis=redis), send=self._send, now_ms=lambda: 5
+            signing_secret=SECRET,
+            buttons=BUTTONS,
+            seen=Seen(redis=redis),
+            send=self._send,
+            take=self._take,
+            find=self.alerts.get,
+            now_ms=lambda: 5,
         )
         self.app = FastAPI()
         install_errors(self.app)
@@ -46,6 +60,11 @@ class Desk:
         if self.fault is not None:
             raise self.fault
         self.sent.append(command)
+
+    async def _take(self, word: Word) -> None:
+        if self.fault is not None:
+            raise self.fault
+        self.words.append(word)
 
 
 def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
@@ -126,6 +145,47 @@ async def test_a_button_that_is_not_ours_does_nothing(desk: Desk, value: str) ->
     answer = await desk.post(body, signed(body, secret=SECRET))
     assert answer.status_code == 403
     assert desk.sent == []
+
+
+async def test_a_milestone_pressed_twice_is_one_word(desk: Desk) -> None:
+    value = BUTTONS.value("ep_1", "acme", "kick-off held")
+    for _ in range(2):  # a double click: two requests of Slack's
+        body = press("milestone_0", value=value)
+        answer = await desk.post(body, signed(body, secret=SECRET))
+        assert (answer.status_code, answer.text) == (200, "")
+    first, second = desk.words
+    assert (first.account, first.milestone, first.by, first.at) == ("acme", "kick-off held", "Dana", 5)
+    assert event_of(first).id == event_of(second).id
+    assert desk.sent == []
+
+
+async def test_a_milestone_of_an_alert_that_is_over_needs_no_word(desk: Desk) -> None:
+    body = press("milestone_1", value=BUTTONS.value("ep_1", "acme", "live"))
+    desk.alerts["ep_1"] = replace(desk.alerts["ep_1"], state=AlertState.RESOLVED)
+    assert (await desk.post(body, signed(body, secret=SECRET))).status_code == 200
+    gone = press("milestone_1", value=BUTTONS.value("ep_2", "acme", "live"))
+    assert (await desk.post(gone, signed(gone, secret=SECRET))).status_code == 404
+    assert desk.words == []
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        BUTTONS.value("ep_1", "acme"),
+        BUTTONS.value("ep_1", "acme", "live").replace("live", "else"),
+        BUTTONS.value("ep_1", "acme", "live").replace('"m":"live"', '"m":null'),
+    ],
+)
+async def test_a_button_says_only_the_milestone_it_was_made_for(desk: Desk, value: str) -> None:
+    body = press("milestone_0", value=value)
+    assert (await desk.post(body, signed(body, secret=SECRET))).status_code == 403
+    assert desk.words == []
+
+
+async def test_a_word_that_is_not_durable_is_not_answered_as_if_it_were(desk: Desk) -> None:
+    desk.fault = Refused(503, "unavailable", "not durable; repeat it", retry_after_s=5)
+    body = press("milestone_0", value=BUTTONS.value("ep_1", "acme", "live"))
+    assert (await desk.post(body, signed(body, secret=SECRET))).status_code == 503
 
 
 async def test_a_press_that_is_not_durable_is_not_answered_as_if_it_were(desk: Desk) -> None:

@@ -6,10 +6,11 @@ import pytest
 
 from lab.slack_double.faults import Fault, FaultKind
 from services.alerts.book import Book
-from services.alerts.core.routing import Route
+from services.alerts.core.routing import Receiver, Route
 from shared.contracts.alerts import AlertState, Command, CommandKind, DeliveryState
 from shared.contracts.health import Attributes
-from shared.contracts.risk import Change, Severity
+from shared.contracts.journey import Unmet
+from shared.contracts.risk import Change, Evidence, Severity
 from shared.kafka import read_to_end
 from tests.support.alerting import Service, Slack, service, slack_double
 from tests.support.risk import OWNER, T0, routes, transition
@@ -212,6 +213,25 @@ async def test_without_a_known_owner_the_default_channel_is_told_and_told_why(
 
         await soon(told)
         assert words in str(slack.messages[0].blocks)
+        assert smtp.messages == []
+
+
+async def test_a_stage_whose_contact_nobody_knows_is_told_of_in_the_default_channel(
+    kafka: str, slack: Slack, smtp: Mailbox
+) -> None:
+    stage = Receiver(slack=["stage_contact"], mail=["stage_contact"])
+    told = routes(receivers={"stage": stage}, route=Route(receivers=["stage"]))
+    unmet = Unmet(stage="onboarding", milestone="live", days=1, all_of=[], any_of=[], contact="eve@elsewhere.example")
+    evidence = [Evidence(feature="milestones_overdue", value=1, unmet=[unmet])]
+    async with service(kafka, slack=slack.url, smtp_port=smtp.port, told=told) as alerts:
+        await alerts.put(transition(rule="milestone_overdue", evidence=evidence))
+
+        async def said() -> bool:
+            is_refused = alerts.calls("mail", "refused") == 1
+            return is_refused and [slack.where(one) for one in slack.messages] == ["#churn-alerts"]
+
+        await soon(said)
+        assert "the contact of its stage, eve@elsewhere.example, is unknown here" in str(slack.messages[0].blocks)
         assert smtp.messages == []
 
 

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from services.alerts.configuration import read_configuration
+from shared.yaml_file import BadFiles
+
 ROOT = Path(__file__).parents[2]
 KEYS = {f"CHURNWATCH_{name}": "00" * 32 for name in ("DEAD_LETTER_KEY", "KEY_PEPPER", "USER_HASH_KEY")}
 BROKEN = {
@@ -54,7 +57,7 @@ def config(tmp_path: Path) -> Path:
         (
             "alerts",
             [
-                "routes.yaml:15: standing: invalid enum value 'hld'",
+                "routes.yaml:24: standing: invalid enum value 'hld'",
                 "people.yaml:9: people[0].hours: dana@example.com: '9 to 5' is not like 09:00-18:00",
                 "playbooks.yaml:14: ",
                 "rules.yaml:9: rules[0].severity: stands twice, first at line 8",
@@ -86,6 +89,20 @@ def test_a_service_names_every_fault_with_file_line_and_key(config: Path, servic
     assert len(lines) == len(said), ended.stderr
     for line, wanted in zip(lines, said, strict=True):
         assert line.startswith(wanted)
+
+
+def test_whom_alerts_can_not_reach_is_named_in_the_journey(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(ROOT / "config", tmp_path / "config"))
+    stage = "{ name: onboarding, goal: In use, contact: eve@elsewhere.test }"
+    journey = (folder / "journey.yaml").read_text("utf-8").replace("stages: []", f"stages:\n  - {stage}")
+    (folder / "journey.yaml").write_text(journey, "utf-8")
+    with pytest.raises(BadFiles) as refused:
+        read_configuration(folder)
+    (fault,) = refused.value.faults
+    assert fault.removeprefix(f"{folder}/") == (
+        "journey.yaml:18: stages[0].contact: 'eve@elsewhere.test' is nobody in people.yaml, nor an address of its"
+        " domains; routes.yaml sends alerts there (stage_contact)"
+    )
 
 
 def test_the_shipped_configuration_has_no_faults() -> None:

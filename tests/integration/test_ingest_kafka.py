@@ -18,7 +18,6 @@ from deploy.local.server import ServerFailed
 from services.ingest.core.identity import Belonging, user_hasher, user_key
 from services.ingest.identity_map import identity_record
 from services.ingest.metrics import Metrics
-from services.ingest.publish import KafkaPublisher, Record
 from services.ingest.unattributed import Resender
 from shared import kafka
 from shared.contracts.events import Event, wire_time
@@ -26,6 +25,7 @@ from shared.contracts.partition import partition_of
 from shared.contracts.topics import DEAD_LETTERS, EVENTS, PARTITIONS, UNATTRIBUTED
 from shared.dead_letters import unseal
 from shared.keys import load, publish, revoked
+from shared.publish import KafkaPublisher, Record
 from tests.support.ingest import DEAD_LETTER_KEY, USER_KEY, MemoryPublisher, basic, data, recorded
 from tests.support.ingest_process import IngestProcess, events, kept, make_topics, new_key, waiting
 from tests.support.servers import kafka_in, running

@@ -19,7 +19,6 @@ from services.ingest.core.identity import user_hasher
 from services.ingest.core.sources import Sources
 from services.ingest.identity_map import IdentityMap
 from services.ingest.metrics import Metrics
-from services.ingest.publish import NotDurable, Record
 from services.ingest.recent_api import Readers
 from shared.contracts.events import Event
 from shared.contracts.health import AccountHealth
@@ -27,6 +26,7 @@ from shared.contracts.recent import Fated
 from shared.contracts.topics import DEAD_LETTERS, EVENTS, UNATTRIBUTED
 from shared.health_store import Point
 from shared.keys import KeyRing, Mode, Scope, create, revoked
+from shared.publish import NotDurable, Record
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
 PEPPER = b"p" * 32

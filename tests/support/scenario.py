@@ -5,6 +5,7 @@ No I/O and no clock: the story has its own time, a tick an hour, and every messa
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 import yaml
@@ -62,11 +63,17 @@ class Scenario:
     """One account's story. Days are told in order; what happened is worked out when it is asked for."""
 
     def __init__(
-        self, *, rules: str | None = None, routes: str = "shipped", owner: str | None = "dana@example.com"
+        self,
+        *,
+        rules: str | None = None,
+        routes: str = "shipped",
+        owner: str | None = "dana@example.com",
+        journey: dict[str, Any] | None = None,
     ) -> None:
         scorecard, every_rule = shipped()
         chosen = [rule for rule in every_rule["rules"] if rules in {None, rule["name"]}]
-        self.bundle = Bundle(version="b_story", scorecard=scorecard, rules={**every_rule, "rules": chosen})
+        judged = {**every_rule, "rules": chosen}
+        self.bundle = Bundle(version="b_story", scorecard=scorecard, rules=judged, journey=journey)
         self.routes = _routes(routes)
         self.account = "acme"
         self.days = 0

@@ -49,6 +49,10 @@ class Stack:
     def kafka(self) -> str:
         return self.environment["CHURNWATCH_KAFKA"]
 
+    @property
+    def alerts(self) -> str:
+        return f"http://{HOST}:{self.settings.alerts_port}"
+
     def start(self, *names: str) -> None:
         """Start parts, all of them at once, and return when they are ready."""
         starting = [part for part in stack.parts(self.settings) if part.name in names]
@@ -109,8 +113,7 @@ class Stack:
 
     def answer(self, path: str, *, key: str) -> httpx.Response:
         """Ask the alert service's API."""
-        url = f"http://{HOST}:{self.settings.alerts_port}{path}"
-        return httpx.get(url, headers={"Authorization": f"Bearer {key}"})
+        return httpx.get(f"{self.alerts}{path}", headers={"Authorization": f"Bearer {key}"})
 
     def metric(self, name: str) -> float:
         """Return a sample of the scorer's /metrics by its name with labels."""
@@ -119,8 +122,8 @@ class Stack:
 
 
 @contextmanager
-def whole_stack(folder: Path) -> Iterator[Stack]:
-    """Start everything and end it with the block."""
+def whole_stack(folder: Path, *, config: Path | None = None) -> Iterator[Stack]:
+    """Start everything, with the shipped configuration or another, and end it with the block."""
     settings = LocalSettings(
         data=folder / "data",
         ingest_port=free_port(),
@@ -133,7 +136,8 @@ def whole_stack(folder: Path) -> Iterator[Stack]:
     with ExitStack() as ending:
         kafka = ending.enter_context(running(kafka_in(folder)))
         redis = ending.enter_context(running(redis_in(folder)))
-        environment = {**stack.environment(settings, kafka=kafka.bootstrap, redis=redis.url), **FAST}
+        told = {} if config is None else {"CHURNWATCH_CONFIG": str(config)}
+        environment = {**stack.environment(settings, kafka=kafka.bootstrap, redis=redis.url), **FAST, **told}
         started = Stack(settings=settings, redis=redis.url, environment=environment)
         ending.callback(started.end)
         asyncio.run(create_topics(kafka.bootstrap, TOPICS.values()))

@@ -9,7 +9,12 @@ from typing import Any, Final
 import msgspec
 
 from services.alerts.core import words
-from services.alerts.core.message import Message
+from services.alerts.core.message import Message, clean
+
+MILESTONE: Final = "milestone_"
+"""Begins the action of each button that says a milestone is reached; its place follows."""
+NAME_LENGTH: Final = 55
+"""Slack takes 75 characters on a button."""
 
 
 class Button(StrEnum):
@@ -20,12 +25,19 @@ class Button(StrEnum):
     NOT_A_RISK = "not_a_risk"
 
 
-class Pressed(msgspec.Struct, frozen=True, kw_only=True, rename={"alert": "a", "account": "c", "seal": "s"}):
-    """The value of a button: which alert, whose, and the seal over both."""
+class Pressed(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    rename={"alert": "a", "account": "c", "seal": "s", "milestone": "m"},
+):
+    """The value of a button: which alert, whose, which milestone if it is about one, and the seal over all."""
 
     alert: str
     account: str
     seal: str
+    milestone: str | None = None
 
 
 class Buttons:
@@ -34,15 +46,21 @@ class Buttons:
     def __init__(self, secret: bytes) -> None:
         self._secret = hashlib.sha256(b"churnwatch buttons\0" + secret).digest()
 
-    def of(self, message: Message) -> dict[str, Any]:
-        """Return the block of buttons under an alert: no acknowledging of what is over or acknowledged already."""
+    def of(self, message: Message) -> Sequence[dict[str, Any]]:
+        """Return the blocks of buttons under an alert: milestones that somebody may say are reached, and the alert.
+
+        There is no acknowledging of what is over or acknowledged already.
+        """
         shown: Sequence[Button] = [b for b in Button if b is not Button.ACK or message.can_be_acknowledged]
         value = self.value(message.alert, message.account_id)
-        return {"type": "actions", "block_id": "alert", "elements": [_element(button, value) for button in shown]}
+        alert = _actions("alert", [_element(button, value) for button in shown])
+        said = [self._milestone(message, place, name) for place, name in enumerate(message.assertable)]
+        return [_actions("milestones", said), alert] if said else [alert]
 
-    def value(self, alert: str, account: str) -> str:
-        """Return the value of the buttons of an alert."""
-        return _ENCODER.encode(Pressed(alert=alert, account=account, seal=self._seal(alert, account))).decode()
+    def value(self, alert: str, account: str, milestone: str | None = None) -> str:
+        """Return the value of the buttons of an alert, or of the one about a milestone in it."""
+        seal = self._seal(alert, account, milestone)
+        return _ENCODER.encode(Pressed(alert=alert, account=account, seal=seal, milestone=milestone)).decode()
 
     def read(self, value: str) -> Pressed | None:
         """Return what a button stands for, None if we did not make it."""
@@ -50,17 +68,42 @@ class Buttons:
             pressed = msgspec.json.decode(value, type=Pressed)
         except (msgspec.MsgspecError, RecursionError):
             return None
-        is_ours = hmac.compare_digest(pressed.seal.encode(), self._seal(pressed.alert, pressed.account).encode())
-        return pressed if is_ours else None
+        seal = self._seal(pressed.alert, pressed.account, pressed.milestone)
+        return pressed if hmac.compare_digest(pressed.seal.encode(), seal.encode()) else None
 
-    def _seal(self, alert: str, account: str) -> str:
-        return hmac.digest(self._secret, f"{alert}\0{account}".encode(), "sha256")[:16].hex()
+    def _milestone(self, message: Message, place: int, name: str) -> dict[str, Any]:
+        shown = clean(name, NAME_LENGTH)
+        asked = {
+            "title": _plain(words.REACHED_TITLE),
+            "text": _plain(words.REACHED_ASKED.format_map({"milestone": clean(name)})),
+            "confirm": _plain(words.REACHED_YES),
+            "deny": _plain(words.REACHED_NO),
+        }
+        return {
+            "type": "button",
+            "action_id": f"{MILESTONE}{place}",
+            "text": _plain(words.REACHED.format_map({"milestone": shown})),
+            "value": self.value(message.alert, message.account_id, name),
+            "confirm": asked,
+        }
+
+    def _seal(self, alert: str, account: str, milestone: str | None) -> str:
+        about = f"{alert}\0{account}" if milestone is None else f"{alert}\0{account}\0{milestone}"
+        return hmac.digest(self._secret, about.encode(), "sha256")[:16].hex()
+
+
+def _actions(name: str, elements: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    return {"type": "actions", "block_id": name, "elements": elements}
 
 
 def _element(button: Button, value: str) -> dict[str, Any]:
-    text = {"type": "plain_text", "text": words.BUTTON[button.value], "emoji": False}
     style = {"style": "primary"} if button is Button.ACK else {}
+    text = _plain(words.BUTTON[button.value])
     return {"type": "button", "action_id": button.value, "text": text, "value": value, **style}
+
+
+def _plain(text: str) -> dict[str, Any]:
+    return {"type": "plain_text", "text": text, "emoji": False}
 
 
 _ENCODER: Final = msgspec.json.Encoder()

@@ -28,7 +28,7 @@ class SmtpServer:
 
 
 class MailChannel:
-    """Mail as a channel. Targets: an address, or `@address` for an owner, who must be staff."""
+    """Mail as a channel. Targets: an address, or `@address` for a person named by events or journey: staff only."""
 
     def __init__(self, server: SmtpServer, people: People, *, now: Callable[[], datetime]) -> None:
         self._server = server
@@ -39,7 +39,7 @@ class MailChannel:
         """Send one mail. Raises ChannelProblem; a repetition carries the same Message-ID."""
         address = order.target.removeprefix("@")
         if order.target.startswith("@") and not self._people.is_staff(address):
-            raise Refused("owner is not staff", person=True)
+            raise Refused("not staff", person=True)
         domain = self._server.sender.rpartition("@")[2]
         letter = Letter(
             sender=self._server.sender,

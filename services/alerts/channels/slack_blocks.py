@@ -8,8 +8,8 @@ from services.alerts.core import words
 from services.alerts.core.message import Message, Tone
 from services.alerts.core.notice_message import NoticeMessage
 
-MAX_BLOCKS: Final = 49
-"""Slack takes 50; one is for buttons."""
+MAX_BLOCKS: Final = 48
+"""Slack takes 50; two are for buttons."""
 MAX_HEADER: Final = 150
 MAX_SECTION: Final = 3000
 MAX_FIELD: Final = 2000
@@ -40,7 +40,7 @@ def payload(
         text, laid = escape(message.title, 300), notice_blocks(message)
     else:
         text, laid = f"{_ICON[message.tone]} {escape(message.title, 300)}", blocks(message, mention=mention)
-        laid = [*laid, buttons.of(message)] if buttons else laid
+        laid = [*laid, *buttons.of(message)] if buttons else laid
     return {
         "text": text,
         "blocks": laid,
@@ -137,6 +137,8 @@ def _context(message: Message) -> Iterator[Block]:
         yield _plain(f"⚠️ {message.note}", 500)
     if message.verdict:
         yield _plain(message.verdict, 500)
+    for word in message.words:
+        yield _plain(word, 500)
     yield _plain(message.status, 500)
     yield _plain(f"{words.ACCOUNT} {message.account}", 300)
     yield _plain(message.precision, 300)

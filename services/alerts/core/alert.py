@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from shared.contracts.alerts import Alert, AlertState, Command, CommandKind, DeliveryState, Reason
+from shared.contracts.alerts import Alert, AlertState, Command, CommandKind, DeliveryState, Reason, Verdict, Word
 from shared.contracts.health import Attributes
 from shared.contracts.risk import ENDS, Change, Severity, Transition
 
@@ -35,6 +35,8 @@ class Outcome(StrEnum):
     ACKNOWLEDGED = "acknowledged"
     JUDGED = "judged"
     """A person said whether it was right."""
+    ASSERTED = "asserted"
+    """A person said that a milestone is reached."""
     ERASED = "erased"
     """Its account is to be forgotten."""
     REPEATED = "repeated"
@@ -103,11 +105,19 @@ def obey(alert: Alert | None, command: Command, *, position: Position) -> Folded
         return _erased(alert, command, position=position)
     if alert is None or alert.id != command.alert:
         return Folded(alert=alert, outcome=Outcome.NOT_OPEN)
-    if command.kind is CommandKind.VERDICT and command.verdict is not None:
-        return _judged(_at(alert, position), command)
-    if command.kind is not CommandKind.ACK:
-        return Folded(alert=alert, outcome=Outcome.NOT_BUILT)
-    return _acknowledged(alert, command, position=position)
+    return _said(alert, command, position=position)
+
+
+def _said(alert: Alert, command: Command, *, position: Position) -> Folded:
+    """Return the alert after what a person said of it."""
+    match command:
+        case Command(kind=CommandKind.ACK):
+            return _acknowledged(alert, command, position=position)
+        case Command(kind=CommandKind.VERDICT, verdict=Verdict()):
+            return _judged(_at(alert, position), command)
+        case Command(kind=CommandKind.MILESTONE, milestone=str() as milestone):
+            return _asserted(_at(alert, position), command, milestone=milestone)
+    return Folded(alert=alert, outcome=Outcome.NOT_BUILT)
 
 
 def _acknowledged(alert: Alert, command: Command, *, position: Position) -> Folded:
@@ -133,6 +143,17 @@ def _judged(alert: Alert, command: Command) -> Folded:
         alert, verdict=command.verdict, verdict_by=command.by, verdict_at=command.at, revision=alert.revision + 1
     )
     return Folded(alert=judged, outcome=Outcome.JUDGED)
+
+
+def _asserted(alert: Alert, command: Command, *, milestone: str) -> Folded:
+    """Return the alert with somebody's word; of one milestone the first counts, as it does for the account."""
+    if alert.state not in OPEN_STATES:
+        return Folded(alert=alert, outcome=Outcome.NOT_OPEN)
+    if any(word.milestone == milestone for word in alert.words):
+        return Folded(alert=alert, outcome=Outcome.REPEATED)
+    word = Word(milestone=milestone, by=command.by, at=command.at)
+    said = replace(alert, words=[*alert.words, word], revision=alert.revision + 1)
+    return Folded(alert=said, outcome=Outcome.ASSERTED)
 
 
 def _erased(alert: Alert | None, command: Command, *, position: Position) -> Folded:

@@ -10,12 +10,14 @@ from typing import Final
 from services.alerts.core import words
 from services.alerts.core.alert import OPEN_STATES
 from services.alerts.core.routing import Note
-from shared.contracts.alerts import Alert, AlertState, Reason
+from services.alerts.core.stage import asked_by, unmet
+from shared.contracts.alerts import Alert, AlertState, Reason, Word
 from shared.contracts.health import Contribution
 from shared.contracts.playbook import Playbook
 from shared.contracts.risk import INCOMPLETE, Evidence
 
 REASONS_SHOWN: Final = 8
+MILESTONES_SHOWN: Final = 3
 COSTS_SHOWN: Final = 3
 NAME_LENGTH: Final = 100
 HEADLINE_LENGTH: Final = 300
@@ -72,6 +74,10 @@ class Message:
     note: str | None
     verdict: str | None
     """What a person said of the alert."""
+    words: Sequence[str]
+    """What people said is reached."""
+    assertable: Sequence[str]
+    """Milestones, as the journey calls them, that somebody may say are reached."""
     account_id: str
     """As buttons name the account: not for people."""
     can_be_acknowledged: bool
@@ -87,6 +93,7 @@ def message_of(alert: Alert, background: Background, *, note: Note | None = None
     lines, total = costs(alert.contributions)
     playbook = _playbook(reasons, background.playbooks)
     owner = clean(alert.attributes.owner or "") or None
+    named = {"owner": owner, "contact": clean(asked_by(alert).contact or words.NOT_KNOWN)}
     return Message(
         alert=alert.id,
         account=clean(alert.account),
@@ -105,8 +112,10 @@ def message_of(alert: Alert, background: Background, *, note: Note | None = None
         playbook_url=playbook.url if playbook else None,
         precision=words.precision(reasons[0].precision_percent if reasons else None),
         status=clean(_status(alert), 300),
-        note=words.NOTE[note].format_map({"owner": owner}) if note else None,
+        note=words.NOTE[note].format_map(named) if note else None,
         verdict=_verdict(alert),
+        words=[_word(word) for word in alert.words[-MILESTONES_SHOWN:]],
+        assertable=_assertable(alert),
         account_id=alert.account,
         can_be_acknowledged=alert.state is AlertState.OPEN,
         worsened=words.REPLY.format_map({"name": name, "severity": words.SEVERITY[alert.severity]}),
@@ -176,6 +185,18 @@ def _verdict(alert: Alert) -> str | None:
     if alert.verdict is None:
         return None
     return clean(words.VERDICT[alert.verdict].format_map({"by": clean(alert.verdict_by or words.NOT_KNOWN)}), 300)
+
+
+def _word(word: Word) -> str:
+    said = {"by": clean(word.by), "milestone": clean(word.milestone)}
+    return clean(words.WORD.format_map(said), 300)
+
+
+def _assertable(alert: Alert) -> Sequence[str]:
+    """Return the milestones that open reasons lack and of which nobody gave their word yet."""
+    lacked = dict.fromkeys(one.milestone for one in unmet(alert.reasons))
+    said = {word.milestone for word in alert.words}
+    return [name for name in lacked if name not in said][:MILESTONES_SHOWN]
 
 
 def _playbook(reasons: Sequence[Reason], playbooks: Mapping[str, Playbook]) -> Playbook | None:

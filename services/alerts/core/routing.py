@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from services.alerts.core.stage import STAGE_CHANNEL, STAGE_CONTACT, Asked, asked_by
 from shared.contracts.alerts import Alert, Reason
 from shared.contracts.fault import Fault, Key
 from shared.contracts.risk import Change, ReceiverClass, Severity
@@ -46,6 +47,10 @@ class Note(StrEnum):
     """The owner is nobody Slack, or the list of people, knows."""
     AWAY = "away"
     """The owner is on leave; this is their backup."""
+    UNKNOWN_CONTACT = "unknown_contact"
+    """The contact of the account's stage is nobody Slack, or the list of people, knows."""
+    CONTACT_AWAY = "contact_away"
+    """The contact of the account's stage is on leave; this is their backup."""
     UNREACHABLE = "unreachable"
     """The place it was meant for can't be reached."""
 
@@ -56,13 +61,19 @@ class Match(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     segment: list[str] | None = None
     severity: list[Severity] | None = None
     rule: list[str] | None = None
+    only_rule: list[str] | None = None
+    """It has no other rules but of these."""
     receiver: list[ReceiverClass] | None = None
     """Whose business one of its rules says it is."""
     owner: list[str] | None = None
 
 
 class Receiver(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where to tell: Slack channels (`#name` or id) and mail addresses; `owner` is the owner of the account."""
+    """Where to tell: Slack channels (`#name` or id) and mail addresses.
+
+    `owner` is the owner of the account; `stage_contact`, and in Slack `stage_channel`, whom the journey names for its
+    stage.
+    """
 
     slack: list[str] = []
     mail: list[str] = []
@@ -123,7 +134,7 @@ class Decision:
 def decide(alert: Alert, routes: Routes, *, now: int, stand_ins: Mapping[str, str] = MappingProxyType({})) -> Decision:
     """Return where an alert goes at `now` (epoch ms). One told before is never held back later.
 
-    `stand_ins` gives who is told for an owner on leave, by lower-case address.
+    `stand_ins` gives who is told for a person on leave, by lower-case address.
     """
     if not alert.deliveries and alert.severity is Severity.OPPORTUNITY and not _asks_for_growth(alert, routes.route):
         return Decision(send=False, destinations=(), why=Why.OPPORTUNITY)
@@ -132,13 +143,26 @@ def decide(alert: Alert, routes: Routes, *, now: int, stand_ins: Mapping[str, st
     if not alert.deliveries and alert.severity is not Severity.CRITICAL and routes.observes(now):
         return Decision(send=False, destinations=(), why=Why.OBSERVED)
     names = list(dict.fromkeys(_walk(alert, routes.route, inherited=[])))
-    owner = alert.attributes.owner
-    found = [d for name in names for d in _destinations(routes.receivers[name], owner, stand_ins)]
-    if owner is None and any(OWNER in (*routes.receivers[name].slack, *routes.receivers[name].mail) for name in names):
+    who = _Who(owner=alert.attributes.owner, asked=asked_by(alert), stand_ins=stand_ins)
+    found = [d for name in names for d in _destinations(routes.receivers[name], who)]
+    if any(_lacks_owner(routes.receivers[name], who) for name in names):
         found.append(Destination(channel=ChannelName.SLACK, target=routes.default_channel, note=Note.NO_OWNER))
-    destinations = list(dict.fromkeys(found))
+    destinations = _once(found)
     why = Why.ROUTED if destinations else Why.MUTED
     return Decision(send=bool(destinations), destinations=destinations, why=why)
+
+
+def unknown(alert: Alert, target: str) -> Note:
+    """Return why something lies elsewhere when nobody knows the person it was meant for."""
+    contact = asked_by(alert).contact
+    is_contact = contact is not None and target == f"@{contact}" and contact != alert.attributes.owner
+    return Note.UNKNOWN_CONTACT if is_contact else Note.UNKNOWN_OWNER
+
+
+def stage_targets(routes: Routes) -> frozenset[str]:
+    """Return which of `stage_contact` and `stage_channel` receivers name."""
+    targets = {target for receiver in routes.receivers.values() for target in (*receiver.slack, *receiver.mail)}
+    return frozenset({STAGE_CONTACT, STAGE_CHANNEL} & targets)
 
 
 def _that_count(alert: Alert) -> Sequence[Reason]:
@@ -174,7 +198,7 @@ def faults(routes: Routes) -> Sequence[Fault]:
 
 def _mail_faults(addresses: Sequence[str], *, key: Key) -> Iterator[Fault]:
     for number, mail in enumerate(addresses):
-        if mail != OWNER and mail.count("@") != 1:
+        if mail not in {OWNER, STAGE_CONTACT} and mail.count("@") != 1:
             yield Fault((*key, number), f"{mail!r} is no mail address")
 
 
@@ -208,18 +232,52 @@ def _matches(alert: Alert, match: Match) -> bool:
         (match.segment is None or alert.attributes.segment in match.segment)
         and (match.severity is None or alert.severity in match.severity)
         and (match.rule is None or not rules.isdisjoint(match.rule))
+        and (match.only_rule is None or rules <= {*match.only_rule})
         and (match.receiver is None or not receivers.isdisjoint(match.receiver))
         and (match.owner is None or alert.attributes.owner in match.owner)
     )
 
 
-def _destinations(receiver: Receiver, owner: str | None, stand_ins: Mapping[str, str]) -> Iterator[Destination]:
-    stand_in = stand_ins.get(owner.lower()) if owner is not None else None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Who:
+    """Who the persons are that receivers name by what they are to the account."""
+
+    owner: str | None
+    asked: Asked
+    stand_ins: Mapping[str, str]
+
+    def told(self, address: str, *, away: Note) -> tuple[str, Note | None]:
+        """Return whom to tell for a person, and why if it is somebody else."""
+        stand_in = self.stand_ins.get(address.lower())
+        return (f"@{address}", None) if stand_in is None else (f"@{stand_in}", away)
+
+    def of(self, target: str) -> tuple[str, Note | None] | None:
+        """Return whom or what a target of a receiver means for this account, None if nobody."""
+        contact, owner = self.asked.contact, self.owner
+        if target == STAGE_CHANNEL:
+            return None if self.asked.channel is None else (self.asked.channel, None)
+        if target == STAGE_CONTACT and contact is not None and contact.lower() != (owner or "").lower():
+            return self.told(contact, away=Note.CONTACT_AWAY)
+        if target in {STAGE_CONTACT, OWNER}:
+            return None if owner is None else self.told(owner, away=Note.AWAY)
+        return target, None
+
+
+def _destinations(receiver: Receiver, who: _Who) -> Iterator[Destination]:
     for channel, targets in ((ChannelName.SLACK, receiver.slack), (ChannelName.MAIL, receiver.mail)):
-        for target in targets:
-            if target != OWNER:
-                yield Destination(channel=channel, target=target)
-            elif stand_in is not None:
-                yield Destination(channel=channel, target=f"@{stand_in}", note=Note.AWAY)
-            elif owner is not None:
-                yield Destination(channel=channel, target=f"@{owner}")
+        for meant in filter(None, map(who.of, targets)):
+            yield Destination(channel=channel, target=meant[0], note=meant[1])
+
+
+def _once(found: Sequence[Destination]) -> Sequence[Destination]:
+    """Return each target once, as it was found first."""
+    first: dict[tuple[ChannelName, str], Destination] = {}
+    for one in found:
+        first.setdefault((one.channel, one.target), one)
+    return [*first.values()]
+
+
+def _lacks_owner(receiver: Receiver, who: _Who) -> bool:
+    """Return whether a receiver would be the owner of an account that has none."""
+    named = {OWNER} if who.asked.contact else {OWNER, STAGE_CONTACT}
+    return who.owner is None and not named.isdisjoint((*receiver.slack, *receiver.mail))

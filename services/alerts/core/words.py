@@ -41,6 +41,8 @@ NOTE: Final[Mapping[Note, str]] = {
     Note.NO_OWNER: "This comes here because the account has no owner. Send one as the trait `owner` of a group call.",
     Note.UNKNOWN_OWNER: "This comes here because its owner, {owner}, is unknown here.",
     Note.AWAY: "This comes to you because {owner} is on leave and you stand in.",
+    Note.UNKNOWN_CONTACT: "This comes here because the contact of its stage, {contact}, is unknown here.",
+    Note.CONTACT_AWAY: "This comes to you because {contact}, the contact of its stage, is on leave and you stand in.",
     Note.UNREACHABLE: "This comes here because the place it was meant for can't be reached.",
 }
 MEASURE: Final[Mapping[str, str]] = {
@@ -129,6 +131,12 @@ SOURCE_BACK_TEXT: Final = (
 )
 VERDICT: Final[Mapping[Verdict, str]] = {Verdict.RIGHT: "{by}: this was right", Verdict.NOT_A_RISK: "{by}: not a risk"}
 BUTTON: Final[Mapping[str, str]] = {"ack": "Acknowledge", "right": "Right", "not_a_risk": "Not a risk"}
+REACHED: Final = "Mark '{milestone}' as reached"
+REACHED_TITLE: Final = "Is it reached?"
+REACHED_ASKED: Final = "You say that '{milestone}' is reached. This can't be taken back."
+REACHED_YES: Final = "It is reached"
+REACHED_NO: Final = "Not yet"
+WORD: Final = "{by}: '{milestone}' is reached"
 LISTED_OVER: Final = "over"
 ACCOUNT: Final = "Account"
 HEALTH: Final = "Health"

@@ -21,6 +21,7 @@ from shared.contracts.events import (
     GoalKind,
     Kind,
     Membership,
+    Milestone,
     Override,
     Sentiment,
     Subscription,
@@ -36,14 +37,6 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
     data: msgspec.Struct | Mapping[str, object]
     dropped: tuple[Field, ...] = ()
-
-
-class Milestone(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`data` of kind milestone: a step of the journey that was reached, perhaps by somebody's word."""
-
-    name: str | None = None
-    user: str | None = None
-    by: str | None = None
 
 
 Data = msgspec.Struct | Reason

@@ -69,7 +69,7 @@ _TRIM: Final = "services.scorer.checkpoint:Activity.trim"
 _COMMIT: Final = "services.scorer.feed:BatchConsumer.commit"
 _REDIS: Final = "shared.health_store:HealthStore.write"
 _TELL: Final = "services.alerts.channels.slack:SlackChannel.tell"
-_PUBLISH: Final = "services.ingest.publish:KafkaPublisher.publish"
+_PUBLISH: Final = "shared.publish:KafkaPublisher.publish"
 
 POINTS: Final[Mapping[str, Point]] = {
     **_of(

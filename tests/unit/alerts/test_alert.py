@@ -120,6 +120,23 @@ def test_an_acknowledgement_holds_for_its_own_alert_only() -> None:
     assert obey(None, ack(alert), position=at(0, "commands")).outcome is Outcome.NOT_OPEN
 
 
+def test_a_milestone_somebody_says_is_reached_is_told_once_while_the_alert_is_open() -> None:
+    alert = folded([transition()])
+    said = Command(
+        id="h_1", kind=CommandKind.MILESTONE, alert=alert.id, account="acme", by="Dana", at=T0, milestone="live"
+    )
+    first = obey(alert, said, position=at(1, "commands"))
+    assert first.alert is not None
+    assert (first.outcome, first.alert.revision) == (Outcome.ASSERTED, alert.revision + 1)
+    assert [(word.milestone, word.by) for word in first.alert.words] == [("live", "Dana")]
+    again = obey(first.alert, replace(said, by="Ken"), position=at(2, "commands"))
+    assert again.alert is not None
+    assert (again.outcome, again.alert.words) == (Outcome.REPEATED, first.alert.words)
+    over = folded([transition(Change.RESOLVED, at=T0 + 1)], first.alert, 3)
+    assert obey(over, replace(said, milestone="other"), position=at(4, "commands")).outcome is Outcome.NOT_OPEN
+    assert obey(alert, replace(said, alert="ep_other"), position=at(5, "commands")).outcome is Outcome.NOT_OPEN
+
+
 def test_an_acknowledged_alert_still_worsens_and_ends() -> None:
     alert = obey(folded([transition()]), ack(folded([transition()])), position=at(0, "commands")).alert
     worse = folded([transition(Change.WORSENED, severity=Severity.CRITICAL, at=T0 + 1)], alert, 1)

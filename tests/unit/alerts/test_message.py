@@ -9,20 +9,23 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from slack_sdk.models.blocks import Block
 
+from services.alerts.channels.buttons import Buttons
 from services.alerts.channels.mail_message import Letter, mime
 from services.alerts.channels.slack_blocks import MAX_TOTAL, escape, payload, reply
 from services.alerts.core.alert import Position, fold
 from services.alerts.core.message import Background, Message, Tone, clean, message_of
 from services.alerts.core.routing import Note
-from shared.contracts.alerts import Alert
+from shared.contracts.alerts import Alert, Word
 from shared.contracts.health import Attributes, Contribution
 from shared.contracts.journey import Progress, Unmet
 from shared.contracts.playbook import Playbook
 from shared.contracts.risk import INCOMPLETE, Change, Evidence, ReceiverClass, Severity
 from tests.support.risk import DAY_MS, T0, background, transition
 
+AFTER = Position(topic="r", partition=0, offset=1)
 EVIL = "<!channel> <@U123> <https://evil.example|click> *b* _i_ ~s~ `c` & \u202eabc\x00\r\nBcc: x@y {{7*7}} %s"
 LETTER = Letter(
     sender="churnwatch@example.com",
@@ -171,6 +174,34 @@ def test_a_precision_its_author_states_is_said_to_be_no_more_than_that() -> None
     )
 
 
+def test_what_a_person_may_say_is_reached_is_a_button_until_somebody_did() -> None:
+    lacks = [SHARED, AGREED, *(replace(CHOSEN, milestone=f"step {n}") for n in range(9))]
+    evidence = [Evidence(feature="milestones_overdue", value=11, unmet=lacks)]
+    opened = alert(rule="milestone_overdue", evidence=evidence)
+    sealed = Buttons(b"secret")
+
+    def labels(one: Alert) -> list[str]:
+        blocks = payload(message_of(one, background()), revision=1, buttons=sealed)["blocks"]
+        return [
+            element["text"]["text"] for block in blocks if block["type"] == "actions" for element in block["elements"]
+        ]
+
+    assert labels(opened) == [
+        "Mark 'first report shared' as reached",
+        "Mark 'kick-off held' as reached",
+        "Mark 'step 0' as reached",
+        *("Acknowledge", "Right", "Not a risk"),
+    ]
+    said = replace(opened, words=[Word(milestone="kick-off held", by="Dana", at=T0)])
+    assert "Mark 'kick-off held' as reached" not in labels(said)
+    assert "Dana: 'kick-off held' is reached" in str(payload(message_of(said, background()), revision=1))
+    for part in mime(message_of(said, background()), LETTER).iter_parts():
+        assert "Dana: 'kick-off held' is reached" in html.unescape(part.get_content())
+    over = fold(opened, transition(Change.RESOLVED, rule="milestone_overdue", at=T0 + 1), position=AFTER).alert
+    assert over is not None
+    assert labels(over) == ["Right", "Not a risk"]
+
+
 def test_what_may_grow_is_called_an_opportunity() -> None:
     message = said(rule="seats", severity=Severity.OPPORTUNITY, receiver=ReceiverClass.GROWTH)
     assert (message.title, message.tone) == ("Acme GmbH: an opportunity", Tone.OPPORTUNITY)
@@ -227,18 +258,23 @@ def test_whatever_a_customer_is_called_slack_gets_a_message_it_accepts(
     attributes = Attributes(name=name, owner=owner, renewal_date=date, currency=name)
     folded: Alert | None = None
     for n in range(many):
-        one = transition(
-            account="acme", rule=f"{rule}{n}", attributes=attributes, evidence=[Evidence(feature=rule, value=n)]
-        )
+        unmet = [replace(AGREED, milestone=milestone) for milestone in (name[:100], rule)]
+        evidence = [Evidence(feature=rule, value=n, unmet=unmet)]
+        one = transition(account="acme", rule=f"{rule}{n}", attributes=attributes, evidence=evidence)
         folded = fold(folded, one, position=Position(topic="r", partition=0, offset=n)).alert
     assert folded is not None
+    folded = replace(folded, words=[Word(milestone=rule, by=owner, at=T0)])
     message = message_of(folded, background(), note=Note.UNKNOWN_OWNER)
+    assert message.assertable == [one for one in [name[:100]] if one != rule]
     for mention in (None, "U123456"):
-        sent = payload(message, revision=1, mention=mention)
+        sent = payload(message, revision=1, mention=mention, buttons=Buttons(b"secret"))
         blocks = sent["blocks"]
+        shown = [block for block in blocks if block["type"] != "actions"]
+        pressed = [element for block in blocks[len(shown) :] for element in block["elements"]]
+        assert all(len(element["text"]["text"]) <= 75 and len(element["value"]) <= 2000 for element in pressed)
         texts = [
             part
-            for block in blocks
+            for block in shown
             for part in (block.get("text"), *block.get("fields", ()), *block.get("elements", ()))
             if part
         ]

@@ -6,6 +6,7 @@ partitions in place, other producers already spread events wrongly. Both are ans
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from enum import StrEnum
 from typing import Final
 
 import msgspec
@@ -13,14 +14,21 @@ import structlog
 from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
-from services.ingest.metrics import Cut
-from services.ingest.publish import NotDurable, Place, Record
 from shared.contracts.topics import CONTEXT, TOPICS
 from shared.contracts.topology import FOLLOWING, Standing, Topology, difference
 from shared.kafka import partition_counts
+from shared.publish import NotDurable, Place, Record
 from shared.topology import KEY, after_record, first_topology
 
 LOOK_S: Final = 2.0
+
+
+class Cut(StrEnum):
+    """How the event log stands: open, being moved to a new generation, or changed in place."""
+
+    CURRENT = "current"
+    MOVING = "moving"
+    MISMATCH = "mismatch"
 
 
 class Closed(NotDurable):

@@ -2,7 +2,7 @@
 
 NotDurable       not every record is known to be in Kafka; sending the same again is safe
 ├── Overloaded   too much is waiting for acknowledgement already
-└── Closed       events can't be taken just now (topology.py)
+└── Closed       events can't be taken just now (places.py)
 """
 
 import asyncio
