@@ -11,6 +11,7 @@ import msgspec
 
 from services.scorer.calendars import YEARS, first_year_around
 from services.scorer.core.bundle import CompiledBundle
+from services.scorer.core.calendar import country_key
 from services.scorer.core.feature_table import FEATURES, feature_called
 from services.scorer.core.journey import Journey, Route, journey_faults, route_of
 from shared.contracts.fault import Fault, Key, faults_of_shape
@@ -178,6 +179,9 @@ def _unknown(case: Case, *, bundle: CompiledBundle, route: Route) -> Iterator[tu
             close = difflib.get_close_matches(name, [*FEATURES, *FACTS], n=3)
             hint = f"did you mean {' or '.join(close)}? " if close else ""
             yield ("given", name), f"unknown feature {name!r}; {hint}docs/features.md lists them all"
+    country = case.given.get("country")
+    if country is not None and country_key(str(country)) not in bundle.calendars.country_keys:
+        yield ("given", "country"), f"unknown country {country!r}: two letters of ISO 3166 are meant"
     measures = {measure.name for measure in bundle.measures}
     yield from (
         (("costs", n), f"no measure {name!r}") for n, name in enumerate(case.costs or ()) if name not in measures

@@ -52,7 +52,7 @@ class Suite:
 
     def has_other_days(self, contents: Contents) -> bool:
         """Say whether under these contents other days are off, or other clocks hold; raises ConfigError likewise."""
-        years = {file.year or YEAR for file, _ in self.files.values()}
+        years = {YEAR, *(file.year or YEAR for file, _ in self.files.values())}
         return any(self._tables(contents, year=year) != self._tables(self.contents, year=year) for year in years)
 
     @cached_property

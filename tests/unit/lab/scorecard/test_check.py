@@ -111,6 +111,7 @@ def test_a_new_case_is_told_what_it_gives(config: Path, capsys: pytest.CaptureFi
         ("{ name: A, events: { Export: 1 } }", "cases[0].events.Export: no milestone needs it"),
         ("{ name: A, said: [kick-off] }", "cases[0].said[0]: no milestone 'kick-off'"),
         ("{ name: A, silent_on: may }", "cases[0].silent_on: invalid RFC3339"),
+        ("{ name: A, given: { country: Japan } }", "cases[0].given.country: unknown country 'Japan'"),
         ("{ name: A, heatlh: 3 }", "cases[0].heatlh: unknown key; known are name"),
     ],
 )
