@@ -16,14 +16,16 @@ from rich.console import Console
 
 from lab.demo import story
 from lab.demo.access import Keys, make_keys
+from lab.demo.configuration import write_configuration
 from lab.demo.customers import SOURCES
 from lab.demo.history import Reconstructed, import_file, import_rows, replayed, write_history
+from lab.demo.leavers import words_of
 from lab.demo.page import page_app, serve
 from lab.demo.play import Play
 from lab.demo.promises import judged
 from lab.demo.row import Row
 from lab.demo.show import Show
-from lab.demo.stage import Stage, raised
+from lab.demo.stage import Stage, empty, raised
 from lab.demo.traffic import Traffic, recent
 from lab.demo.vendor import Past, past_of
 from lab.demo.watch import Watch
@@ -35,7 +37,6 @@ from shared import clock
 WAITS_S: Final = (68, 92, 116)
 """From the second import to the deadlines, of which 60–120 s are left when it is over."""
 SHORT_WAITS_S: Final = (14, 21, 28)
-CONFIG: Final = Path("config")
 T = TypeVar("T")
 
 
@@ -69,9 +70,16 @@ async def demo(options: Options) -> int:
             asyncio.get_running_loop().add_signal_handler(number, ended.cancel)
     async with AsyncExitStack() as ending:
         console.print("simulating a vendor's last 90 days, and starting Kafka, Redis and the services")
-        preparing = asyncio.create_task(in_thread(partial(_prepare, clock.now_ms())))
+        empty(options.data)
+        config = write_configuration(options.data / "config")
+        preparing = asyncio.create_task(in_thread(partial(_prepare, config, now=clock.now_ms())))
         stage = await ending.enter_async_context(
-            raised(options.data, say=lambda line: console.print(f"  {line}", markup=False), keep=options.keep)
+            raised(
+                options.data,
+                config=config,
+                say=lambda line: console.print(f"  {line}", markup=False),
+                keep=options.keep,
+            )
         )
         prepared = await preparing
         session = await ending.enter_async_context(aiohttp.ClientSession())
@@ -108,8 +116,8 @@ async def demo(options: Options) -> int:
         return await _judge(play, show, running, console=console)
 
 
-def _prepare(now: int) -> Prepared:
-    bundle, past = configuration(CONFIG), past_of(now=now)
+def _prepare(config: Path, *, now: int) -> Prepared:
+    bundle, past = configuration(config), past_of(now=now)
     return Prepared(bundle=bundle, past=past, replayed=replayed(past, bundle=bundle, now=now), now=now)
 
 
@@ -159,9 +167,7 @@ async def _judge(play: Play, show: Show, running: Sequence[asyncio.Task[None]], 
         mark = "kept  " if promise.kept else "BROKEN"
         console.print(f"  {mark}  {promise.name}: {promise.shown}", markup=False)
     if leavers is not None:
-        early = "" if leavers.days is None else f", the median one {leavers.days} days earlier"
-        said = f"{leavers.named} of {leavers.left} simulated leavers had an alert before they left{early}"
-        console.print(f"\n{said} (a replay of the simulated history)", markup=False)
+        console.print(f"\n{words_of(leavers)} (a replay of the simulated history)", markup=False)
     broken = [promise.name for promise in promises if not promise.kept]
     console.print(f"\n[bold]{'broken: ' + '; '.join(broken) if broken else 'every promise was kept'}[/bold]")
     return 1 if broken else 0
@@ -216,6 +222,7 @@ alerts                  curl {api}/v1/alerts {read}
 send an event           curl -u {write}: {ingest}/v1/track -d '{event}'
 what became of events   .venv/bin/churnwatch watch --key {write} --url {ingest}
 metrics                 curl {stage.url("scorer")}/metrics
+configuration           {stage.data / "config"}
 logs                    {stage.data / "logs"}
 end it                  Ctrl-C
 """

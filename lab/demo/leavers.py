@@ -1,14 +1,15 @@
-"""Say of the simulated customers who left whom an alert would have named before, and how early.
+"""Say of the simulated customers who left whom an alert would have named before, how early, and who was named in vain.
 
 Judged by a replay of the history through the scorer's own core, a tick a day, against the truth the simulator tells.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
 from lab.demo.vendor import Account, Past
+from lab.simulate.stories import Story
 from shared.contracts.risk import ENDS, Change, Severity, Transition
 
 DAY: Final = 86_400_000
@@ -16,22 +17,67 @@ DAY: Final = 86_400_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leavers:
-    """Of `left` customers `named` had an open alert when they left, the median one for `days` (None: none had)."""
+    """Who was named: of `left` customers `named` had an open alert when they left.
+
+    `days` is for how many days that of the median one was open, None if none had one. `pressed` of them left while
+    something made them likelier to leave, and `foreseen` of these are among the named; the others left out of the
+    blue. Of those who stayed `steady` were never pressed, and `disturbed` of these had an alert all the same. By story
+    under way when they left, `stories` says how many left and how many of them were named.
+    """
 
     left: int
     named: int
     days: float | None
+    pressed: int
+    foreseen: int
+    steady: int
+    disturbed: int
+    stories: Mapping[Story, tuple[int, int]]
 
 
 def leavers_of(past: Past, transitions: Iterable[Transition]) -> Leavers:
     """Compare what a replay of a past would have opened with the truth."""
-    by_account: dict[str, list[Transition]] = {}
-    for transition in transitions:
-        by_account.setdefault(transition.account, []).append(transition)
+    told = _by_account(transitions)
     leavers = [account for account in past.accounts.values() if account.left_at is not None]
-    leads = [lead for a in leavers if (lead := _lead(a, by_account.get(a.account, []))) is not None]
-    days = round(median(leads) / DAY, 1) if leads else None
-    return Leavers(left=len(leavers), named=len(leads), days=days)
+    leads = {a.account: lead for a in leavers if (lead := _lead(a, told.get(a.account, []))) is not None}
+    pressed = [account for account in leavers if account.pressed]
+    steady = [account for account in past.accounts.values() if account.left_at is None and not account.pressed]
+    return Leavers(
+        left=len(leavers),
+        named=len(leads),
+        days=round(median(leads.values()) / DAY, 1) if leads else None,
+        pressed=len(pressed),
+        foreseen=sum(account.account in leads for account in pressed),
+        steady=len(steady),
+        disturbed=sum(any(map(_opens, told.get(account.account, []))) for account in steady),
+        stories={
+            story: (len(its), sum(account.account in leads for account in its))
+            for story in Story
+            if (its := [account for account in leavers if story in account.pressed])
+        },
+    )
+
+
+def words_of(found: Leavers) -> str:
+    """Return what was found as a sentence or two."""
+    early = "" if found.days is None else f", the median one {found.days} days earlier"
+    return (
+        f"{found.named} of {found.left} simulated leavers had an alert before they left{early}. "
+        f"{found.left - found.pressed} left out of the blue; of the {found.pressed} to whom something was happening "
+        f"{found.foreseen} had one, and so had {found.disturbed} of the {found.steady} who stayed and to whom nothing "
+        "happened"
+    )
+
+
+def _by_account(transitions: Iterable[Transition]) -> Mapping[str, Sequence[Transition]]:
+    found: dict[str, list[Transition]] = {}
+    for transition in transitions:
+        found.setdefault(transition.account, []).append(transition)
+    return found
+
+
+def _opens(transition: Transition) -> bool:
+    return transition.change is Change.OPENED and transition.severity is not Severity.OPPORTUNITY
 
 
 def _lead(account: Account, transitions: Sequence[Transition]) -> int | None:
@@ -41,7 +87,7 @@ def _lead(account: Account, transitions: Sequence[Transition]) -> int | None:
     for transition in transitions:
         if transition.at > left:
             break
-        if transition.change is Change.OPENED and transition.severity is not Severity.OPPORTUNITY:
+        if _opens(transition):
             opened[transition.episode] = transition.at
         elif transition.change in ENDS:
             opened.pop(transition.episode, None)

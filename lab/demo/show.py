@@ -8,7 +8,7 @@ from typing import Any, Final
 import aiohttp
 
 from lab.demo.customers import WITNESS
-from lab.demo.leavers import Leavers
+from lab.demo.leavers import Leavers, words_of
 from lab.demo.named import Placed
 from lab.demo.play import BROKEN, Play
 from lab.demo.promises import OPS, Seen, alert_of, lists_of, messages_of
@@ -78,9 +78,7 @@ class Show:
                 "repeated": counts.repeated,
                 "lists": len(lists_of(self.seen.messages)),
             },
-            "leavers": None
-            if self.leavers is None
-            else {"left": self.leavers.left, "named": self.leavers.named, "days": self.leavers.days},
+            "leavers": None if self.leavers is None else words_of(self.leavers),
         }
 
     def _named(self, placed: Placed) -> Mapping[str, Any]:

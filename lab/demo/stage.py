@@ -71,16 +71,15 @@ class Stage:
 
 
 @asynccontextmanager
-async def raised(data: Path, *, say: Callable[[str], None], keep: bool) -> AsyncIterator[Stage]:
-    """Start the stack and end it with the block; raise Trouble with what it said when it can't start.
+async def raised(data: Path, *, config: Path, say: Callable[[str], None], keep: bool) -> AsyncIterator[Stage]:
+    """Start the stack in its folder and end it with the block; raise Trouble with what it said when it can't start.
 
     The stack is held by a process of its own that ends everything when the pipe to it closes, however we end.
     """
     ports = free_ports()
-    _empty(data)
     told = {name: value for name, value in os.environ.items() if not name.startswith("CHURNWATCH_")}
     told |= {f"CHURNWATCH_{part.upper()}_PORT": str(port) for part, port in ports.items()}
-    told |= {**SETTINGS, "CHURNWATCH_DATA": str(data), "PYTHONUNBUFFERED": "1"}
+    told |= {**SETTINGS, "CHURNWATCH_DATA": str(data), "CHURNWATCH_CONFIG": str(config), "PYTHONUNBUFFERED": "1"}
     holder = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "deploy.local.stack", "hold"),
         env=told,
@@ -147,7 +146,7 @@ def _children(pid: int) -> list[int]:
     return [int(child) for child in found.stdout.split()]
 
 
-def _empty(data: Path) -> None:
+def empty(data: Path) -> None:
     """Remove what an earlier demo left, unless something of it may still run: then the stack says so."""
     if not any((data / "run").glob("*.json")):
         shutil.rmtree(data, ignore_errors=True)

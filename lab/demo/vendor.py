@@ -17,8 +17,8 @@ from lab.demo.customers import OWNERS, SOURCES, name_of
 from lab.demo.row import Row
 from lab.simulate.population import Population, population_of
 from lab.simulate.run import Day, simulate
-from lab.simulate.stories import Story
-from lab.simulate.vendor import AUTOMATION, DAY, Vendor
+from lab.simulate.stories import COURSES, Story
+from lab.simulate.vendor import AUTOMATION, DAY, Flags, Vendor
 from shared.contracts.events import Kind, parse_time
 
 ACCOUNTS: Final = 300
@@ -52,12 +52,17 @@ _FATES: Final = {
     Story.SUPPORT_TROUBLE: Fate.SUPPORT,
 }
 """The first that happened to a customer is its fate."""
+PRESSES: Final = np.array([course.effect > 0 for course in COURSES.values()])
+"""By story: whether an account in it is likelier to leave."""
 _DOES: Final = frozenset({Kind.LOGIN, Kind.USAGE, Kind.OUTCOME, Kind.TICKET})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """One customer; `left_at` (epoch ms) is when it cancelled, None while it stays."""
+    """One customer; `left_at` (epoch ms) is when it cancelled, None while it stays.
+
+    `pressed` are the stories that made it likelier to leave: on the day it left, or ever if it stays.
+    """
 
     account: str
     name: str
@@ -66,6 +71,7 @@ class Account:
     sources: Sequence[str]
     fate: Fate
     left_at: int | None
+    pressed: Sequence[Story]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,15 +99,17 @@ def past_of(*, now: int, seed: int = 7, accounts: int = ACCOUNTS) -> Past:
     population = population_of(vendor)
     places = _places(vendor, population)
     lived: list[Row] = []
-    happened = np.zeros((len(Story), accounts), bool)
+    happened, pressed = np.zeros((2, len(Story), accounts), bool)
     for day in simulate(vendor, population):
         lived += _rows(day, places)
         if vendor.midnight(day.scene.day) < now:
-            happened |= day.scene.lives.began & day.scene.here
+            scene = day.scene
+            happened |= scene.lives.began & scene.here
+            presses = PRESSES[:, None] & scene.lives.running() & scene.here
+            pressed = np.where(scene.leaves, presses, pressed | presses)
     rows = sorted((row for row in lived if row.at < now), key=attrgetter("at"))
     rows = [row for row in rows if row.kind == Kind.ACCOUNT or row.at >= now - DAYS * DAY]
-    fates = [_fate(happened[:, row].tolist()) for row in range(accounts)]
-    return Past(rows=rows, accounts=_truth(places, fates, rows=rows))
+    return Past(rows=rows, accounts=_truth(places, happened, pressed=pressed, rows=rows))
 
 
 class _Event(msgspec.Struct):
@@ -127,7 +135,9 @@ def _rows(day: Day, places: Mapping[str, "_Place"]) -> Iterator[Row]:
             yield Row(account=place.account, at=at, kind=kind, source=source, user=user, data=told)
 
 
-def _truth(places: Mapping[str, "_Place"], fates: Sequence[Fate], *, rows: Sequence[Row]) -> dict[str, Account]:
+def _truth(
+    places: Mapping[str, "_Place"], happened: Flags, *, pressed: Flags, rows: Sequence[Row]
+) -> dict[str, Account]:
     left = {row.account: row.at for row in rows if row.data and row.data.get("status") == "cancelled"}
     return {
         place.account: Account(
@@ -136,10 +146,11 @@ def _truth(places: Mapping[str, "_Place"], fates: Sequence[Fate], *, rows: Seque
             owner=place.owner,
             country=place.country,
             sources=place.sources,
-            fate=fate,
+            fate=_fate(happened[:, number].tolist()),
             left_at=left.get(place.account),
+            pressed=[Story(story) for story in np.flatnonzero(pressed[:, number]).tolist()],
         )
-        for place, fate in zip(places.values(), fates, strict=True)
+        for number, place in enumerate(places.values())
     }
 
 

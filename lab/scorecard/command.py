@@ -3,16 +3,15 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from cyclopts import App
 
-from lab.scorecard.case import CaseFile, read_cases
 from lab.scorecard.expected import faults
-from lab.scorecard.given import Accounts
-from lab.scorecard.mutation import unnoticed
+from lab.scorecard.mutation import Mutation, tried
 from lab.scorecard.page import page
+from lab.scorecard.suite import Suite, read_suite
 from services.scorer.config import load_bundle
 from services.scorer.core.compile import compile_bundle
 from shared.contracts.fault import name_of
@@ -20,8 +19,6 @@ from shared.yaml_file import BadFiles, read_yaml
 
 app = App(name="scorecard", help="Check how health is made of what an account does: config/scorecard.yaml and rules.")
 CONFIG: Final = Path("config")
-CASES: Final = "cases"
-"""The folder of cases in that of the configuration."""
 
 
 @app.command
@@ -33,33 +30,42 @@ def check(folder: Path = CONFIG, *, mutate: bool = False) -> None:
     Parameters
     ----------
     folder
-        Folder of scorecard.yaml, rules.yaml and, if there are any, cases/*.yaml.
+        Folder of scorecard.yaml, rules.yaml and, if there are any, journey.yaml, calendars.yaml and cases/*.yaml.
     mutate
-        Change each value of the two files a little, one at a time, and list those that no case notices.
+        Change each value of these files a little, one at a time, and list those that no case notices.
     """
     try:
         bundle = load_bundle(folder)
-        config: dict[str, Any] = msgspec.json.decode(bundle.config)
-        compiled = compile_bundle(bundle.version, config)
-        files = [(file, Accounts(file.cases, given=file.given)) for file in read_cases(folder / CASES, bundle=compiled)]
+        compiled = compile_bundle(bundle.version, msgspec.json.decode(bundle.config))
+        suite = read_suite(folder, bundle=compiled)
     except BadFiles as bad:
         _refuse(bad.faults)
     print("\n".join(page(compiled)))
-    wrong = [line for file, accounts in files for line in file.file.in_words(faults(file, accounts.judged(compiled)))]
+    wrong = [line for file, found in suite.judged(suite.contents) for line in file.file.in_words(faults(file, found))]
     if wrong:
         _refuse(wrong)
-    print(f"{sum(len(file.cases) for file, _ in files)} cases in {len(files)} files come out as they must")
+    count = sum(len(file.cases) for file, _ in suite.files.values())
+    print(f"{count} cases in {len(suite.files)} files come out as they must")
     if mutate:
-        _mutate(folder, config, files=files)
+        _mutate(folder, suite)
 
 
-def _mutate(folder: Path, config: dict[str, Any], *, files: Sequence[tuple[CaseFile, Accounts]]) -> None:
-    missed, tried = unnoticed(config, files=files)
-    for mutation in missed:
-        name, *key = mutation.key
-        file = read_yaml(folder / f"{name}.yaml")
-        print(f"{file.path}:{file.lines.get(tuple(key), 1)}: {name_of(tuple(key))}: {mutation}: no case notices")
-    print(f"{tried - len(missed)} of {tried} changes of a value are noticed ({1 - len(missed) / max(tried, 1):.1%})")
+def _mutate(folder: Path, suite: Suite) -> None:
+    found = list(tried(suite))
+    for name in suite.contents:
+        own = [one for one in found if one[0].key[0] == name]
+        if own:
+            file = read_yaml(folder / f"{name}.yaml")
+            for mutation in (mutation for mutation, is_noticed in own if not is_noticed):
+                key = mutation.key[1:]
+                print(f"{file.path}:{file.lines.get(key, 1)}: {name_of(key)}: {mutation}: no case notices")
+            print(f"{file.path}: {_share(own)}")
+    print(_share(found))
+
+
+def _share(found: Sequence[tuple[Mutation, bool]]) -> str:
+    noticed = sum(is_noticed for _, is_noticed in found)
+    return f"{noticed} of {len(found)} changes of a value are noticed ({noticed / max(len(found), 1):.1%})"
 
 
 def _refuse(wrong: Sequence[str]) -> None:

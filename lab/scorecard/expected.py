@@ -29,17 +29,23 @@ def differences(case: Case, found: Found) -> Iterator[tuple[str, str, str]]:
     if case.costs is not None and case.costs != list(found.costs[: len(case.costs)]):
         yield "costs", _list(case.costs), _list(found.costs)
     if case.rules is not None and case.rules != found.rules:
-        yield "rules", _rules(case.rules), _rules(found.rules)
-    if case.silent_after is not None and case.silent_after != found.silent_after:
-        yield "silent_after", f"{case.silent_after:g}", f"{found.silent_after}"
+        yield "rules", _named(case.rules), _named(found.rules)
+    after, on = found.silence or (None, None)
+    if case.silent_after is not None and case.silent_after != after:
+        yield "silent_after", f"{case.silent_after:g}", f"{after}"
+    if case.silent_on is not None and case.silent_on != on:
+        yield "silent_on", f"{case.silent_on}", f"{on}"
+    if case.milestones is not None and case.milestones != found.milestones:
+        yield "milestones", _named(case.milestones), _named(found.milestones)
 
 
 def _told(found: Found) -> str:
     """Return what comes of a case as the file would expect it."""
     health = f"health: {_health(found)}, " if found.health is not None else ""
     costs = f", costs: {_list(found.costs[:2])}" if found.costs else ""
-    silent = f", silent_after: {found.silent_after}" if found.silent_after is not None else ""
-    return f"{health}band: {found.band.value}{costs}, rules: {_rules(found.rules)}{silent}"
+    silent = f", silent_after: {found.silence.after}, silent_on: {found.silence.on}" if found.silence else ""
+    reached = f", milestones: {_named(found.milestones)}" if found.milestones else ""
+    return f"{health}band: {found.band.value}{costs}, rules: {_named(found.rules)}{silent}{reached}"
 
 
 def _health(found: Found) -> str:
@@ -50,6 +56,6 @@ def _list(names: Sequence[str]) -> str:
     return f"[{', '.join(names)}]"
 
 
-def _rules(rules: Mapping[str, str]) -> str:
-    inside = ", ".join(f"{name}: {severity}" for name, severity in rules.items())
+def _named(found: Mapping[str, str]) -> str:
+    inside = ", ".join(f"{name}: {what}" for name, what in found.items())
     return f"{{ {inside} }}" if inside else "{}"

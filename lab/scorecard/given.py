@@ -2,30 +2,34 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, get_args
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from lab.scorecard.case import Case, Day, Habit, Value
+from lab.scorecard.case import CaseFile, Value
+from lab.scorecard.habit import Habits, Silence
 from services.scorer.core.activity import Activity
 from services.scorer.core.bundle import BANDS, CompiledBundle
-from services.scorer.core.days import DAY, HORIZON_DAYS, HOUR, NO_DAY
+from services.scorer.core.days import DAY, HORIZON_DAYS, NO_DAY
 from services.scorer.core.episodes import SEVERITIES, Episodes
 from services.scorer.core.features import Features
+from services.scorer.core.position import SAID, Position
 from services.scorer.core.rules import Court, judge
 from services.scorer.core.scorecard import bands_of, health_of
 from services.scorer.core.table import Flags, Ints
 from services.scorer.core.view import MISSING
 from shared.contracts.health import Band
+from shared.contracts.journey import MilestoneState
 from shared.contracts.risk import Severity
 
 TODAY: Final = 20_003
 """The day on which all cases are judged, since 1970-01-01: a Monday."""
+YEAR: Final = 2024
+"""The year of that day."""
 NOON: Final = TODAY * DAY + DAY // 2
 WORTH_TELLING: Final = 100
 """Milli-points below which a message doesn't name a measure either."""
-_DAYS: Final = get_args(Day)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,19 +42,20 @@ class Found:
     band: Band
     costs: Sequence[str]
     rules: Mapping[str, Severity]
-    silent_after: float | None
+    silence: Silence | None
+    milestones: Mapping[str, MilestoneState]
 
 
 class Accounts:
-    """The accounts of cases, ready to be judged under one configuration after another."""
+    """The accounts of the cases of a file, ready to be judged under one configuration after another."""
 
-    def __init__(self, cases: Sequence[Case], *, given: Sequence[Mapping[str, Value]]) -> None:
-        self.cases = cases
-        self.values = _Given(given)
-        self.activity = _activity(self.values, given=given)
-        for row, case in enumerate(cases):
-            if case.habit is not None:
-                _live(self.activity, row=row, habit=case.habit)
+    def __init__(self, file: CaseFile) -> None:
+        self.cases = file.cases
+        self.values = _Given(file.given)
+        self.activity = _activity(self.values, given=file.given)
+        for row, case in enumerate(file.cases):
+            _reach(self.activity, row=row, events=case.events, said=case.said)
+        self.habits = Habits(file, today=TODAY)
 
     def judged(self, bundle: CompiledBundle) -> list[Found]:
         """Judge every case as a tick would."""
@@ -61,7 +66,7 @@ class Accounts:
         features.told(health.health, bands)
         episodes = self._judged_episodes(features, before=before)
         names = [measure.name for measure in health.measures]
-        silent = (features.deadline - features.last).tolist()
+        silences = self.habits.silences(bundle)
         lost = np.where(health.counted, health.possible[:, health.kind] - health.points, 0)
         return [
             Found(
@@ -71,9 +76,10 @@ class Accounts:
                 band=BANDS[bands[row]],
                 costs=_costs(lost[:, row], names=names),
                 rules=_open(episodes, row=row),
-                silent_after=None if case.habit is None else round(silent[row] / HOUR, 2),
+                silence=silences.get(row),
+                milestones=_milestones(features.position, row=row),
             )
-            for row, case in enumerate(self.cases)
+            for row in range(len(self.cases))
         ]
 
     def _judged_episodes(self, features: Features, *, before: npt.NDArray[np.int8]) -> Episodes:
@@ -198,18 +204,25 @@ def _activity(values: Mapping[str, Ints], *, given: Sequence[Mapping[str, Value]
     columns["trial"][rows] = values["trial"] > 0
     columns["segment"][rows] = [activity.segments.number(_text(one.get("segment"))) for one in given]
     columns["stage"][rows] = [activity.stages.number(_text(one.get("stage"))) for one in given]
+    columns["stage_day"][rows] = TODAY - np.maximum(values["stage_days"], 0)
     return activity
 
 
-def _live(activity: Activity, *, row: int, habit: Habit) -> None:
-    """Let an account live by its habit until yesterday."""
-    columns = activity.accounts
-    days = np.arange(TODAY - 7 * habit.weeks, TODAY)
-    days = days[np.isin((days + 3) % 7, [_DAYS.index(day) for day in habit.days])]
-    columns["hours"][row] = 0
-    columns["hours"][row, days % HORIZON_DAYS] = sum(1 << hour for hour in habit.hours)
-    columns["first_day"][row], columns["front"][row] = days[0], days[-1]
-    columns["last"][row] = days[-1] * DAY + max(habit.hours) * HOUR
+def _reach(activity: Activity, *, row: int, events: Mapping[str, int], said: Sequence[str]) -> None:
+    """Let so many users of an account have done events a day ago, and somebody have said what is reached."""
+    done = [(name, user) for name, users in events.items() for user in range(users + 1)]
+    done += [(SAID + name, 0) for name in said]
+    numbers = np.array([activity.mark_names.number(name) for name, _ in done], np.int64)
+    users = np.array([user for _, user in done], np.uint64)
+    at = np.full(len(done), NOON - DAY)
+    if done:
+        activity.mark(np.full(len(done), row), events=numbers, users=users, at=at)
+
+
+def _milestones(position: Position, *, row: int) -> dict[str, MilestoneState]:
+    """Return where an account stands with the milestones of its stage."""
+    journey = position.journey(row)
+    return {} if journey is None else {one.name: one.state for one in journey.milestones}
 
 
 def _costs(lost: Ints, *, names: Sequence[str]) -> list[str]:

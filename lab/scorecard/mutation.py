@@ -2,21 +2,32 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Any, Final
 
 from msgspec import inspect
 
-from lab.scorecard.case import CaseFile
-from lab.scorecard.expected import differences
-from lab.scorecard.given import Accounts
-from services.scorer.core.bundle import CompiledBundle, ConfigError, Rules, Scorecard
-from services.scorer.core.compile import compile_bundle
+from lab.scorecard.suite import Contents, Suite
+from services.scorer.calendars import NAME as CALENDARS
+from services.scorer.calendars import CalendarSettings
+from services.scorer.core.bundle import ConfigError, Rules, Scorecard
+from services.scorer.core.feature_table import FEATURES
+from services.scorer.core.journey import Journey
 from shared.contracts.fault import Key
 
-MUTATED: Final[Mapping[str, type]] = {"scorecard": Scorecard, "rules": Rules}
-"""The files whose values are changed, by what they hold."""
+SHAPES: Final[Mapping[str, type]] = {"scorecard": Scorecard, "rules": Rules, CALENDARS: CalendarSettings}
+"""What files hold, by name; the others, cases with a journey among them, hold a journey."""
 STEP: Final = 20
 """A number is moved by a twentieth of itself, at least by one."""
+LEFT_OUT: Final = "left out"
+_OPTIONAL: Final = frozenset(
+    {"closed", "countries", "milestones", "all_of", "any_of", "all", "any", "minimum", "critical"}
+)
+"""Of these each entry is left out once, beside the words of lists."""
+_UNSET: Final[Mapping[str, str]] = {"default_country": "JP", "default_timezone": "Asia/Tokyo"}
+"""What stands instead of null."""
+_FEATURES: Final = list(FEATURES)
+_LEAP_YEAR: Final = 2024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,82 +39,97 @@ class Mutation:
     after: object
 
     def __str__(self) -> str:
-        return f"{self.before} -> {self.after}"
+        is_short = not isinstance(self.before, Mapping | list)
+        return f"{self.before} -> {self.after}" if is_short else f"{self.after}"
 
 
-def mutations(config: Mapping[str, Any]) -> Iterator[Mutation]:
-    """Yield every change of one value of a configuration: each number up and down, each choice to every other."""
-    for name, shape in MUTATED.items():
-        choices = dict(_choices(inspect.type_info(shape), name=""))
-        yield from _mutations(config[name], (name,), choices=choices)
+def mutations(contents: Contents, *, shapes: Mapping[str, type] = SHAPES) -> Iterator[Mutation]:
+    """Yield every change of one value of a configuration.
+
+    Each number up and down, each choice to every other, each date to the days beside it, each feature to those beside
+    it in the list, each event to another; words and entries that may be left out, left out.
+    """
+    for name, content in contents.items():
+        choices = dict(_choices(inspect.type_info(shapes.get(name, Journey))))
+        yield from _mutations(content, (name,), choices=choices)
 
 
-def noticed(mutation: Mutation, config: Mapping[str, Any], *, files: Sequence[tuple[CaseFile, Accounts]]) -> bool:
-    """Say whether a case fails once the value is changed; raises ConfigError where the change is refused."""
-    bundle = compile_bundle("", _changed(config, mutation.key, value_at=mutation.after))
-    return any(_fails(file, accounts, bundle=bundle) for file, accounts in files)
+def tried(suite: Suite, *, each: int = 1) -> Iterator[tuple[Mutation, bool]]:
+    """Yield the mutations of a configuration, one of `each`, and whether a case notices.
 
-
-def unnoticed(
-    config: Mapping[str, Any], *, files: Sequence[tuple[CaseFile, Accounts]], each: int = 1
-) -> tuple[list[Mutation], int]:
-    """Return the mutations that no case notices, and how many were tried: one of `each`, none that is refused."""
-    missed, tried = [], 0
-    for mutation in list(mutations(config))[::each]:
+    Those that are refused aren't there, nor those of the calendars after which the same days are off.
+    """
+    for mutation in list(mutations(suite.contents))[::each]:
+        contents = changed(suite.contents, mutation.key, after=mutation.after)
         try:
-            missed += [] if noticed(mutation, config, files=files) else [mutation]
-            tried += 1
+            if mutation.key[0] != CALENDARS or suite.has_other_days(contents):
+                yield mutation, suite.notices(contents)
         except ConfigError:
             continue
-    return missed, tried
 
 
-def _fails(file: CaseFile, accounts: Accounts, *, bundle: CompiledBundle) -> bool:
-    return any(any(differences(case, found)) for case, found in zip(file.cases, accounts.judged(bundle), strict=True))
+def changed(value: Any, key: Key, *, after: object) -> Any:
+    """Return a parsed file with another value at a key; what lies beside the way there is shared."""
+    if not key:
+        return after
+    copy: Any = dict(value) if isinstance(value, Mapping) else list(value)
+    if len(key) == 1 and after is LEFT_OUT:
+        del copy[key[0]]
+    else:
+        copy[key[0]] = changed(value[key[0]], key[1:], after=after)
+    return copy
 
 
 def _mutations(value: object, key: Key, *, choices: Mapping[str, Sequence[str]]) -> Iterator[Mutation]:
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
+    if isinstance(value, Mapping | list):
+        entries = value.items() if isinstance(value, Mapping) else enumerate(value)
+        for name, inner in entries:
+            if key[-1] in _OPTIONAL or (isinstance(value, list) and isinstance(inner, str)):
+                yield Mutation(key=(*key, name), before=inner, after=LEFT_OUT)
             yield from _mutations(inner, (*key, name), choices=choices)
-    elif isinstance(value, list):
-        for place, inner in enumerate(value):
-            yield from _mutations(inner, (*key, place), choices=choices)
     else:
-        for other in _others(value, choices.get(str(key[-1]), ())):
+        field = next(str(part) for part in reversed(key) if isinstance(part, str))
+        for other in _others(value, field, choices=choices.get(field, ())):
             yield Mutation(key=key, before=value, after=other)
 
 
-def _others(value: object, choices: Sequence[str]) -> list[object]:
+def _others(value: object, field: str, *, choices: Sequence[str]) -> Sequence[object]:
     if isinstance(value, bool):
         return [not value]
     if isinstance(value, int):
         step = max(1, abs(value) // STEP)
         return [value - step, value + step]
-    return [other for other in choices if value in choices and other != value]
+    if value is None:
+        return [_UNSET[field]] if field in _UNSET else []
+    return _other_words(str(value), field, choices=choices)
 
 
-def _choices(shape: inspect.Type, *, name: str) -> Iterator[tuple[str, Sequence[str]]]:
-    """Yield every field that is one of a few words, with these."""
+def _other_words(word: str, field: str, *, choices: Sequence[str]) -> Sequence[str]:
+    if word in choices:
+        return [other for other in choices if other != word]
+    if field == "feature" and word in FEATURES:
+        place = _FEATURES.index(word)
+        return [*_FEATURES[max(0, place - 1) : place], *_FEATURES[place + 1 : place + 2]]
+    if field in {"from", "to"}:
+        day = date.fromisoformat(f"{_LEAP_YEAR}-{word}")
+        return [f"{day + timedelta(days=step):%m-%d}" for step in (-1, 1)]
+    return [f"{word} 2"] if field == "event" else []
+
+
+def _choices(
+    shape: inspect.Type, *, name: str = "", inside: Sequence[type] = ()
+) -> Iterator[tuple[str, Sequence[str]]]:
+    """Yield every field that is one of a few words, with these; what lies `inside` itself is known."""
     match shape:
-        case inspect.StructType(fields=fields):
+        case inspect.StructType(cls=cls, fields=fields) if cls not in inside:
             for field in fields:
-                yield from _choices(field.type, name=field.encode_name)
+                yield from _choices(field.type, name=field.encode_name, inside=(*inside, cls))
         case inspect.LiteralType(values=values):
             yield name, [str(value) for value in values]
         case inspect.EnumType(cls=words):
             yield name, [word.value for word in words]
         case inspect.ListType(item_type=inner) | inspect.DictType(value_type=inner):
-            yield from _choices(inner, name=name)
+            yield from _choices(inner, name=name, inside=inside)
         case inspect.UnionType(types=types):
             for one in types:
-                yield from _choices(one, name=name)
-
-
-def _changed(value: Any, key: Key, *, value_at: object) -> Any:
-    """Return a parsed file with another value at a key; what lies beside the way there is shared."""
-    if not key:
-        return value_at
-    copy: Any = dict(value) if isinstance(value, Mapping) else list(value)
-    copy[key[0]] = _changed(value[key[0]], key[1:], value_at=value_at)
-    return copy
+                yield from _choices(one, name=name, inside=inside)

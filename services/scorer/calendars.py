@@ -17,6 +17,7 @@ from services.scorer.core.calendar import Country, Tables, Zone
 from shared.contracts.fault import Fault, faults_of_shape
 
 NAME: Final = "calendars"
+YEARS: Final = 6
 _EPOCH: Final = date(1970, 1, 1)
 _LOOK: Final = timedelta(days=14)
 """Two changes of a clock lie farther apart."""
@@ -70,22 +71,28 @@ def _norway(fault: Fault) -> Fault:
     return Fault(fault.key, "YAML reads NO as false: write it as 'NO'") if is_norway else fault
 
 
-def tables_of(settings: CalendarSettings, *, year: int) -> Tables:
-    """Return the tables of the years around `year`, with every country and time zone that is known."""
-    return _tables(msgspec.json.encode(settings), year - year % 4 - 1)
+def tables_of(settings: CalendarSettings, *, year: int, countries: Collection[str] | None = None) -> Tables:
+    """Return the tables of the years around `year`, with every time zone and, unless some are named, every country."""
+    codes = _codes() if countries is None else set(countries) & set(_codes())
+    return _tables(msgspec.json.encode(settings), first_year_around(year), tuple(sorted(codes)))
+
+
+def first_year_around(year: int) -> int:
+    """Return the first of the YEARS years that the tables around a year cover."""
+    return year - year % 4 - 1
 
 
 @lru_cache(maxsize=4)
-def _tables(settings: bytes, first_year: int) -> Tables:
+def _tables(settings: bytes, first_year: int, codes: Sequence[str]) -> Tables:
     told = msgspec.json.decode(settings, type=CalendarSettings)
-    first, end = date(first_year, 1, 1), date(first_year + 6, 1, 1)
+    first, end = date(first_year, 1, 1), date(first_year + YEARS, 1, 1)
     return Tables(
         first_day=(first - _EPOCH).days,
         days=(end - first).days,
         default_country=told.default_country,
         default_timezone=told.default_timezone,
         zones=_zones(first, end),
-        countries={code: _country(told, code, first=first, end=end) for code in sorted(_codes())},
+        countries={code: _country(told, code, first=first, end=end) for code in codes},
     )
 
 
@@ -131,6 +138,7 @@ def _bridges(rest: Collection[date], *, weekend: Collection[int], length: int) -
             yield from between if len(between) <= length else ()
 
 
+@lru_cache(maxsize=2)
 def _zones(first: date, end: date) -> list[Zone]:
     """Return every time zone, those that are alike together, by the first of their names."""
     alike: dict[tuple[tuple[int, ...], tuple[int, ...]], list[str]] = {}

@@ -1,8 +1,6 @@
 """`churnwatch ahead` over a real log: what the scorer would say next, from its checkpoint and the events since."""
 
-from collections.abc import AsyncIterator, Iterator
 from functools import partial
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -12,47 +10,25 @@ from lab.ahead.reading import read_account
 from lab.trouble import Trouble
 from shared import clock
 from shared.contracts.health import AccountHealth
-from tests.integration.test_scorer_process import OWN_TIME
 from tests.support.scoring import (
     KEY,
     ScorerProcess,
     checkpoint_spans,
     days_of_use,
-    empty_topics,
     expected,
     last_context,
     wait_scored,
     write,
 )
-from tests.support.servers import kafka_in, running
 from tests.support.waiting import soon
 
 ACCOUNTS = 12
 
 
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Return the address of a broker on which the topics have their real names."""
-    with running(kafka_in(tmp_path_factory.mktemp("ahead-kafka"))) as server:
-        yield server.bootstrap
-
-
-@pytest.fixture
-async def scorer(
-    broker: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[ScorerProcess]:
-    """Return a scorer, not started, before an empty log into which the test writes the time."""
-    monkeypatch.setenv("CHURNWATCH_KAFKA", broker)
-    monkeypatch.setenv("CHURNWATCH_DEAD_LETTER_KEY", KEY)
-    await empty_topics(broker)
-    process = ScorerProcess(kafka=broker, redis=redis_url, folder=tmp_path, settings=OWN_TIME)
-    yield process
-    process.stop()
-
-
 async def test_an_account_stands_as_its_checkpoint_and_the_log_since_tell(
-    scorer: ScorerProcess, capsys: pytest.CaptureFixture[str]
+    scorer: ScorerProcess, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("CHURNWATCH_DEAD_LETTER_KEY", KEY)
     scorer.start_ready()
     context, now = await last_context(scorer.kafka), clock.now_ms()
     await write(scorer.kafka, days_of_use(range(-40, -2), end=now, context=context, accounts=ACCOUNTS))

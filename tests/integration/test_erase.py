@@ -1,7 +1,6 @@
 """`churnwatch erase` against real Kafka, Redis, a scorer process and an alert service: gone, and gone it stays."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 
 import msgspec
 import pytest
@@ -23,8 +22,7 @@ from shared.kafka import producer, read_to_end
 from shared.key_search import KeySearch
 from tests.support.alerting import Slack, service, slack_double
 from tests.support.alerts_api import past_of
-from tests.support.scoring import ScorerProcess, Written, empty_topics, event, write
-from tests.support.servers import kafka_in, running
+from tests.support.scoring import ScorerProcess, Written, event, write
 from tests.support.waiting import soon
 
 DAY = 86_400_000
@@ -32,26 +30,13 @@ KEY = "ab" * 32
 NAMED: dict[str, object] = {"name": "Acme GmbH", "owner": "dana@example.com", "seats": 10}
 
 
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Return the address of a broker on which the topics have their real names."""
-    with running(kafka_in(tmp_path_factory.mktemp("erase-kafka"))) as server:
-        yield server.bootstrap
-
-
 @pytest.fixture
-async def scorer(
-    broker: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[ScorerProcess]:
-    """Return a scorer, not started, before empty topics, and a command line that finds them."""
-    monkeypatch.setenv("CHURNWATCH_KAFKA", broker)
-    monkeypatch.setenv("CHURNWATCH_REDIS", redis_url)
+def scorer(scorer: ScorerProcess, monkeypatch: pytest.MonkeyPatch) -> ScorerProcess:
+    """Return one that writes the time itself; commands find Redis and the key of users."""
+    monkeypatch.setenv("CHURNWATCH_REDIS", scorer.redis)
     monkeypatch.setenv("CHURNWATCH_USER_HASH_KEY", KEY)
-    await empty_topics(broker)
-    settings = {"CHURNWATCH_SCORER_INSTANCE": "scorer-0"}
-    process = ScorerProcess(kafka=broker, redis=redis_url, folder=tmp_path, settings=settings)
-    yield process
-    process.stop()
+    scorer.settings = {"CHURNWATCH_SCORER_INSTANCE": "scorer-0"}
+    return scorer
 
 
 def hashed(user: str) -> str:

@@ -1,8 +1,7 @@
 """After a scorer was loaded it lists its open episodes, and the alert service withdraws what it lacks."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
@@ -18,34 +17,16 @@ from tests.support.alerting import Service, Slack, service, slack_double
 from tests.support.risk import T0, routes, transition
 from tests.support.scoring import (
     ScorerProcess,
-    empty_topics,
     event,
     last_context,
     published_lists,
     ticks,
     write,
 )
-from tests.support.servers import kafka_in, running
 from tests.support.waiting import soon
 
-OWN_TIME = {"CHURNWATCH_SCORER_TICKS": "false", "CHURNWATCH_SCORER_INSTANCE": "scorer-0"}
 IN_SLACK = routes(receivers={"owner": Receiver(slack=["owner"])})
 OWNER = {"owner": "dana@example.com", "name": "Acme GmbH"}
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Return the address of a broker on which the topics have their real names."""
-    with running(kafka_in(tmp_path_factory.mktemp("open-kafka"))) as server:
-        yield server.bootstrap
-
-
-@pytest.fixture
-async def scorer(broker: str, redis_url: str, tmp_path: Path) -> AsyncIterator[ScorerProcess]:
-    await empty_topics(broker)
-    process = ScorerProcess(kafka=broker, redis=redis_url, folder=tmp_path, settings=OWN_TIME)
-    yield process
-    process.stop()
 
 
 @pytest.fixture

@@ -1,9 +1,8 @@
 """A checkpoint that is damaged or lost comes back from snapshots and events, and nobody is told anything twice."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -28,42 +27,21 @@ from shared.contracts.alerts import Alert
 from shared.contracts.risk import Transition
 from shared.contracts.topics import ACTIVITY, EVENTS, PARTITIONS, SNAPSHOTS
 from shared.kafka import producer
-from tests.integration.test_scorer_process import DAY, OWN_TIME
+from tests.support.log import DAY
 from tests.support.scoring import (
     KEY,
     ScorerProcess,
     days_of_use,
-    empty_topics,
     expected,
     last_context,
     published_transitions,
     wait_scored,
     write,
 )
-from tests.support.servers import kafka_in, running
 from tests.support.waiting import soon
 
 Logs = Mapping[int, Sequence[Record]]
 ACCOUNTS = 12
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Return the address of a broker on which the topics have their real names."""
-    with running(kafka_in(tmp_path_factory.mktemp("rebuild-kafka"))) as server:
-        yield server.bootstrap
-
-
-@pytest.fixture
-async def scorer(
-    broker: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[ScorerProcess]:
-    """Return a scorer, not started, before an empty log into which the test writes the time."""
-    monkeypatch.setenv("CHURNWATCH_KAFKA", broker)
-    await empty_topics(broker)
-    process = ScorerProcess(kafka=broker, redis=redis_url, folder=tmp_path, settings=OWN_TIME)
-    yield process
-    process.stop()
 
 
 async def test_a_log_cut_at_120_days_is_verified_and_rebuilt_from_a_snapshot(

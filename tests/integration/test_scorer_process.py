@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import msgspec
-import pytest
 from aiokafka.structs import ConsumerRecord
 from redis.asyncio import Redis
 
@@ -26,6 +25,7 @@ from shared.health_store import HealthStore
 from shared.kafka import producer, read_to_end
 from tests.support.scoring import (
     KEY,
+    OWN_TIME,
     ScorerProcess,
     Written,
     checkpoint_spans,
@@ -39,29 +39,10 @@ from tests.support.scoring import (
     wait_scored,
     write,
 )
-from tests.support.servers import kafka_in, running
 from tests.support.waiting import soon
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
-OWN_TIME = {"CHURNWATCH_SCORER_TICKS": "false", "CHURNWATCH_SCORER_INSTANCE": "scorer-0"}
-"""A static member gets its partitions back at once; another waits until the group has given the dead one up."""
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Return the address of a broker on which the topics have their real names."""
-    with running(kafka_in(tmp_path_factory.mktemp("scorer-kafka"))) as server:
-        yield server.bootstrap
-
-
-@pytest.fixture
-async def scorer(broker: str, redis_url: str, tmp_path: Path) -> AsyncIterator[ScorerProcess]:
-    """Return a scorer, not started, before an empty log into which the test writes the time."""
-    await empty_topics(broker)
-    process = ScorerProcess(kafka=broker, redis=redis_url, folder=tmp_path, settings=OWN_TIME)
-    yield process
-    process.stop()
 
 
 async def test_health_episodes_and_fates_are_those_of_the_oracle(scorer: ScorerProcess) -> None:

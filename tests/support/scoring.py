@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -195,6 +196,13 @@ class Expected:
     @property
     def counts(self) -> Mapping[str, int]:
         return {fate: self.fates.count(fate) for fate in sorted(set(self.fates))}
+
+
+OWN_TIME: Final = {"CHURNWATCH_SCORER_TICKS": "false", "CHURNWATCH_SCORER_INSTANCE": "scorer-0"}
+"""Settings of a scorer whose time the test writes.
+
+A static member gets its partitions back at once; another waits until the group has given the dead one up.
+"""
 
 
 async def empty_topics(bootstrap: str) -> None:

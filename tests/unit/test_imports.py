@@ -76,7 +76,7 @@ def shell_fault(module: str, name: str) -> str | None:
             return None if own or imported[0] == "shared" else "a service knows itself and shared"
         case "lab":
             # a configuration is checked by what reads it at a start
-            core = imported[0] == "services" and imported[2:3] in (["core"], ["config"])
+            core = imported[0] == "services" and imported[2:3] in (["core"], ["config"], ["calendars"])
             return None if core or imported[0] in {"lab", "shared"} else "lab knows the cores and shared"
         case _:
             return None if imported[0] in {parts[0], "shared"} else f"{parts[0]} knows itself and shared"

@@ -144,8 +144,7 @@ function show(found) {
   showCustomers();
   showOutage();
   showCounts();
-  if (found.leavers) put(byId("leavers"), `${found.leavers.named} of the ${found.leavers.left} simulated customers who left had an alert before` +
-    (found.leavers.days === null ? "." : `, the median one ${found.leavers.days} days earlier.`));
+  if (found.leavers) put(byId("leavers"), `${found.leavers}.`);
   byId("happened").replaceChildren(...found.happened.slice().reverse().map(line =>
     element("li", {}, element("time", { textContent: new Date(line.at).toLocaleTimeString() }), line.text)));
   moveCountdowns();

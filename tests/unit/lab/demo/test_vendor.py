@@ -1,6 +1,7 @@
 """The demo's vendor keeps to its limits: how much, how long, from where; its truth is that of what it tells."""
 
 from collections import Counter
+from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -11,6 +12,7 @@ from lab.demo.leavers import leavers_of
 from lab.demo.traffic import call_of, recent
 from lab.demo.vendor import ACCOUNTS, DAYS, MOST_EVENTS, Fate, Past, past_of
 from lab.simulate.places import PLACES
+from lab.simulate.stories import Story
 from shared.contracts.events import Kind
 from shared.contracts.health import Attributes, Band
 from shared.contracts.risk import Change, Severity, Transition
@@ -104,15 +106,25 @@ def test_only_alerts_open_when_a_customer_left_count(past: Past) -> None:
     first     open ----------------- L      counts, 10 days
     second    open --- resolved      L      does not
     third                            L open does not
+
+    A customer who stayed and was never pressed to leave counts as disturbed, one who was pressed doesn't.
     """
-    leavers = [account for account in past.accounts.values() if account.left_at is not None][:3]
-    some = Past(rows=[], accounts={account.account: account for account in leavers})
+    left = [account for account in past.accounts.values() if account.left_at is not None]
+    stopped = [replace(account, pressed=[Story.SUDDEN_STOP]) for account in left[:2]]
+    leavers = [*stopped, replace(left[2], pressed=[])]
+    stayers = [account for account in past.accounts.values() if account.left_at is None]
+    steady, pressed = (next(a for a in stayers if bool(a.pressed) is is_pressed) for is_pressed in (False, True))
+    some = Past(rows=[], accounts={account.account: account for account in (*leavers, steady, pressed)})
     (first, at), (second, over), (third, late) = [(a.account, a.left_at or 0) for a in leavers]
     transitions = [
         opened(first, at=at - 10 * DAY),
         opened(second, at=over - 10 * DAY),
         opened(second, at=over - 5 * DAY, change=Change.RESOLVED),
         opened(third, at=late + 1),
+        opened(steady.account, at=late),
+        opened(pressed.account, at=late),
     ]
     found = leavers_of(some, transitions)
     assert (found.left, found.named, found.days) == (3, 1, 10.0)
+    assert (found.pressed, found.foreseen, found.stories) == (2, 1, {Story.SUDDEN_STOP: (2, 1)})
+    assert (found.steady, found.disturbed) == (1, 1)

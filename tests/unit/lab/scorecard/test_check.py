@@ -1,19 +1,21 @@
 """`churnwatch scorecard check` names what is wrong, runs the cases, and knows which values no case holds."""
 
+import re
 import shutil
 from pathlib import Path
 
 import msgspec
 import pytest
+import yaml
 
 from lab.cli import main
-from lab.scorecard.case import read_cases
-from lab.scorecard.given import Accounts
-from lab.scorecard.mutation import unnoticed
+from lab.scorecard.mutation import tried
+from lab.scorecard.suite import read_suite
 from services.scorer.config import load_bundle
 from services.scorer.core.compile import compile_bundle
+from shared.yaml_file import read_yaml
 
-SHIPPED = Path(__file__).parents[4] / "config"
+SHIPPED, DOCS = (Path(__file__).parents[4] / name for name in ("config", "docs"))
 
 
 @pytest.fixture
@@ -38,6 +40,11 @@ def checked(config: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, list
 
 def line_of(file: Path, text: str) -> int:
     return next(n for n, line in enumerate(file.read_text("utf-8").splitlines(), 1) if text in line)
+
+
+def case_number(config: Path, file: str, name: str) -> int:
+    cases = read_yaml(config / "cases" / f"{file}.yaml").content["cases"]
+    return next(number for number, case in enumerate(cases) if case["name"] == name)
 
 
 def test_what_there_is_is_shown_and_every_case_comes_out(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -100,6 +107,11 @@ def test_a_new_case_is_told_what_it_gives(config: Path, capsys: pytest.CaptureFi
         ("{ name: A, rules: { silence: bad } }", "cases[0].rules.silence: invalid enum value 'bad'"),
         ("{ name: A, costs: [nonsense] }", "cases[0].costs[0]: no measure 'nonsense'"),
         ("{ name: A, scorecard: vip }", "cases[0].scorecard: no scorecard 'vip'; there are default"),
+        ("{ name: A, until: 2026-05-01 }", "cases[0].until: is for a case with a habit, or like one that has it"),
+        ("{ name: A, events: { Export: 1 } }", "cases[0].events.Export: no milestone needs it"),
+        ("{ name: A, said: [kick-off] }", "cases[0].said[0]: no milestone 'kick-off'"),
+        ("{ name: A, silent_on: may }", "cases[0].silent_on: invalid RFC3339"),
+        ("{ name: A, given: { country: Japan } }", "cases[0].given.country: unknown country 'Japan'"),
         ("{ name: A, heatlh: 3 }", "cases[0].heatlh: unknown key; known are name"),
     ],
 )
@@ -112,6 +124,20 @@ def test_a_case_that_cannot_be_read_is_named(
     code, said = checked(config, capsys)
     assert code == 1
     assert said[0].startswith(f"cases/mine.yaml:2: {named}")
+
+
+def test_days_of_other_years_belong_in_another_file(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (config / "cases" / "mine.yaml").write_text(
+        "cases:\n"
+        "- { name: A, habit: { days: [mon], hours: [9], weeks: 8 }, until: 2026-05-04 }\n"
+        "- { name: B, like: A, until: 2029-05-07 }\n",
+        "utf-8",
+    )
+    code, said = checked(config, capsys)
+    assert code == 1
+    assert said[0] == (
+        "cases/mine.yaml:3: cases[1].until: the calendars of this file are those of 2023-2028: take another file"
+    )
 
 
 def test_a_rule_that_holds_back_or_cools_down_is_told_since_when(
@@ -132,12 +158,47 @@ def test_a_rule_that_holds_back_or_cools_down_is_told_since_when(
     assert [line.split(": ")[2] for line in opened] == ["Fourth day", "Told long ago"]
 
 
+def test_a_country_that_is_left_out_of_the_calendars_is_missed(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit(config / "calendars.yaml", "      - { name: Obon, from: 08-13, to: 08-16 }\n", "")
+    code, said = checked(config, capsys)
+    assert code == 1
+    line = line_of(config / "cases" / "calendars.yaml", "Japan, Obon")
+    place = f"cases/calendars.yaml:{line}: cases[{case_number(config, 'calendars', 'Japan, Obon')}].silent_on"
+    assert f"{place}: Japan, Obon: expected 2026-08-18, is 2026-08-13" in said
+
+
+def test_a_journey_of_cases_takes_the_place_of_that_beside_them(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit(config / "cases" / "journey.yaml", "within: { days: 10", "within: { days: 11")
+    _, said = checked(config, capsys)
+    number = case_number(config, "journey", "A customer of eleven days")
+    (told,) = [line for line in said if f"cases[{number}].milestones" in line]
+    assert told.endswith(
+        "expected { kick-off held: overdue, first report shared: open }, "
+        "is { kick-off held: open, first report shared: open }"
+    )
+
+
+def test_the_journey_in_the_documents_is_the_one_with_cases() -> None:
+    with_cases = read_yaml(SHIPPED / "cases" / "journey.yaml").content["journey"]
+    (in_docs,) = re.findall(r"```yaml\n(.*?)```", (DOCS / "journey.md").read_text("utf-8"), re.DOTALL)
+    assert yaml.safe_load(in_docs) == with_cases
+    lines = (SHIPPED / "journey.yaml").read_text("utf-8").partition("# stages:\n")[2].splitlines()
+    commented = [line.removeprefix("# ") for line in lines if line.startswith("# ")]
+    assert yaml.safe_load("\n".join(["stages:", *commented])) == with_cases
+
+
 @pytest.mark.parametrize("each", [5, pytest.param(1, marks=pytest.mark.proof)])
 def test_the_cases_notice_almost_every_change_of_a_shipped_value(each: int) -> None:
     bundle = load_bundle(SHIPPED)
-    config = msgspec.json.decode(bundle.config)
-    compiled = compile_bundle(bundle.version, config)
-    files = [(file, Accounts(file.cases, given=file.given)) for file in read_cases(SHIPPED / "cases", bundle=compiled)]
-    missed, tried = unnoticed(config, files=files, each=each)
-    assert tried > 700 // each
-    assert len(missed) <= tried // 20, [f"{mutation.key}: {mutation}" for mutation in missed]
+    suite = read_suite(SHIPPED, bundle=compile_bundle(bundle.version, msgspec.json.decode(bundle.config)))
+    found = list(tried(suite, each=each))
+    assert len(found) > 1000 // each
+    for name in ("scorecard", "rules", "calendars", "cases/journey"):
+        own = [(mutation, is_noticed) for mutation, is_noticed in found if mutation.key[0] == name]
+        missed = [f"{mutation.key}: {mutation}" for mutation, is_noticed in own if not is_noticed]
+        assert own
+        assert len(missed) <= -(-len(own) // 20), missed
