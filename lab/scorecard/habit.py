@@ -42,9 +42,8 @@ class Habits:
 
     def silences(self, bundle: CompiledBundle) -> Mapping[int, Silence]:
         """Return when each counts as silent, by its place among the cases."""
-        rows, columns = self._rows, self._activity.accounts
-        last: Ints = columns["last"][rows]
-        found = deadlines_of(self._activity, rows=rows, last=last, hours=columns["hours"][rows], bundle=bundle)
+        last: Ints = self._activity.accounts["last"][self._rows]
+        found = deadlines_of(self._activity, rows=self._rows, last=last, bundle=bundle)
         return {
             place: Silence(round((one - since) / HOUR, 2), datetime.fromtimestamp(one / 1000, UTC).date())
             for place, one, since in zip(self._places, found.tolist(), last.tolist(), strict=True)

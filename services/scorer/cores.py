@@ -5,11 +5,12 @@ oracle in the core's place.
 """
 
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from services.scorer.core import chunks, pack, step
+from services.scorer.core.absence import Absence
 from services.scorer.core.batch import Batch
 from services.scorer.core.known import KnownAt
 from services.scorer.core.partition import Partition
@@ -40,6 +41,10 @@ class State(Protocol):
     def horizon_hours(self) -> int: ...
 
     def fed_by(self, source: str) -> int: ...
+
+    def lasts(self) -> Mapping[str, int]: ...
+
+    def absence(self, source: str, *, ends: Mapping[str, int], until: int, most: int) -> Absence: ...
 
 
 S = TypeVar("S", bound=State)

@@ -1,13 +1,14 @@
 """Keep the guards of sources: what the log of our partitions shows, said once in the context topic and in gauges."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import structlog
 
 from services.scorer import metrics
+from services.scorer.core.absence import SAMPLED, Absence, together
 from services.scorer.core.guard import Watch
 from services.scorer.core.known import Known
 from services.scorer.cores import State
@@ -28,6 +29,30 @@ class Told(Protocol):
 
     async def tell(self, entry: Guard) -> None:
         """Append an entry and return when it has been read back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feeds:
+    """The accounts of our partitions, as a watch asks about them; of each partition the same share is looked at."""
+
+    states: Collection[State]
+    imported: int
+
+    def accounts(self, source: str) -> int:
+        """Return how many accounts a source feeds."""
+        return sum(state.fed_by(source) for state in self.states)
+
+    def lasts(self) -> Mapping[str, int]:
+        """Return the latest presence through each source (epoch ms)."""
+        found: dict[str, int] = {}
+        for name, last in (pair for state in self.states for pair in state.lasts().items()):
+            found[name] = max(found.get(name, last), last)
+        return found
+
+    def absence(self, source: str, *, ends: Mapping[str, int], until: int) -> Absence:
+        """Say how much the accounts a source feeds are missed."""
+        most = max(1, SAMPLED // len(self.states))
+        return together([state.absence(source, ends=ends, until=until, most=most) for state in self.states])
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,7 +81,7 @@ class Guarding:
             now,
             partitions=states,
             held=standing,
-            fed=lambda source: sum(state.fed_by(source) for state in states.values()),
+            fed=Feeds(states=states.values(), imported=self._imported(states)),
         ):
             if is_caught_up or guard.state is GuardState.OVER:
                 await self.context.tell(guard)
@@ -68,6 +93,11 @@ class Guarding:
                     state=guard.state,
                     accounts=guard.accounts,
                 )
+
+    def _imported(self, states: Mapping[int, State]) -> int:
+        """Return when an import was heard of last (epoch ms), 0: never."""
+        known = [self.context.known_at(self.context.offset, partition).imports for partition in states]
+        return max((one.at for some in known for one in some.values()), default=0)
 
     def _standing(self, states: Mapping[int, State]) -> Mapping[str, Guard]:
         """Return the guards that some of our partitions were told of and that are not over, by key."""

@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 import msgspec
 
@@ -14,7 +14,7 @@ from services.scorer.core.known import Known
 from services.scorer.core.partition import Partition
 from services.scorer.core.step import step
 from services.scorer.guarding import Guarding
-from shared.contracts.context import Guard
+from shared.contracts.context import Guard, Import
 from shared.contracts.risk import Transition
 from tests.support.histories import bundles
 from tests.support.log import DAY, HOUR, MINUTE, START, Configurations, Log, batch_of
@@ -49,8 +49,8 @@ class Did:
 class Context:
     """The context topic: what was told, by offset."""
 
-    def __init__(self) -> None:
-        self.entries: dict[int, oracle.Entry] = {0: bundles()[0]}
+    def __init__(self, *, calendars: dict[str, Any] | None = None) -> None:
+        self.entries: dict[int, oracle.Entry] = {0: replace(bundles()[0], calendars=calendars)}
         self._known = Configurations(self.entries)
 
     @property
@@ -61,7 +61,10 @@ class Context:
         return self._known(offset, partition)
 
     async def tell(self, guard: Guard) -> None:
-        self.entries[self.offset + 1] = guard
+        self.add(guard)
+
+    def add(self, entry: Guard | Import) -> None:
+        self.entries[self.offset + 1] = entry
         self._known = Configurations(self.entries)
 
     @property
@@ -84,6 +87,10 @@ class World:
     late: list[Did] = field(default_factory=list)
     _guarding: Guarding | None = None
 
+    def restart(self) -> None:
+        """Forget what was seen of sources, as a scorer that starts again; its state is kept."""
+        self.watch, self._guarding = Watch(PATIENCE), None
+
     def copy(self) -> "World":
         """Return a world that goes on from here by itself."""
         new = deepcopy(self)
@@ -93,15 +100,25 @@ class World:
     def source_of(self, account: int) -> str:
         return self.sources[account % len(self.sources)]
 
-    def live(self, did: Iterable[Did]) -> None:
-        """Take what was done, then a tick at `now`, and look at the sources."""
+    def tell(self, accounts: Iterable[str], **facts: object) -> None:
+        """Let facts be told of accounts, and a tick at `now`."""
         begin = len(self.log.records)
+        for account in accounts:
+            self.log.event(account, "account", at=self.now, data=facts, source="crm")
+        self._take(begin)
+
+    def live(self, did: Iterable[Did]) -> None:
+        """Take what was done, then a tick at `now`, and look at the sources; what was done earlier comes late."""
+        begin = len(self.log.records)
+        arrival = self.log.records[-1].ts if begin else START
         for one in did:
             kind, data = ("login", {}) if one.name == "login" else ("usage", {"name": one.name})
             data |= {"user": f"u-{one.account}"}
-            self.log.event(
-                one.account, kind, at=one.at, ts=max(one.at, self.now - MINUTE), data=data, source=one.source
-            )
+            arrival = max(one.at, arrival)
+            self.log.event(one.account, kind, at=one.at, ts=arrival, data=data, source=one.source)
+        self._take(begin)
+
+    def _take(self, begin: int) -> None:
         self.log.tick(self.now, context=self.context.offset)
         batch = batch_of(self.log.records[begin:], partition=0)
         outputs = step(self.state, batch, known_at=self.context.known_at)
@@ -145,10 +162,9 @@ class World:
                 self.late = [one for one in self.late if one.source not in ready]
             self.live(came)
 
-    def opened(self, *, before: int | None = None) -> list[Transition]:
-        """Return the silence episodes opened on the day, those before a moment if one is given."""
-        opened = [t for t in self.transitions if t.rule == "silence" and t.change == "opened" and t.at > THE_DAY]
-        return [t for t in opened if before is None or t.at < before]
+    def opened(self, *, since: int = THE_DAY) -> list[Transition]:
+        """Return the silence episodes opened on the day, or since a moment."""
+        return [t for t in self.transitions if t.rule == "silence" and t.change == "opened" and t.at > since]
 
     def _did_at(self, minute: int, *, day: int) -> list[Did]:
         at = day + minute * MINUTE

@@ -1,6 +1,6 @@
 """Fold applied events into activity: what the scorer remembers of an account, as columns."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -207,6 +207,12 @@ class Activity:
             is_its &= last != NONE
             fed[account[is_its & (last >= self.accounts["last"][account] - FED)]] = True
         return fed
+
+    def lasts(self) -> Mapping[str, int]:
+        """Return the latest presence through each source that has some (epoch ms)."""
+        count, last = self.sources.count, np.full(len(self.source_names), NONE)
+        np.maximum.at(last, self.sources["source"][:count], self.sources["last"][:count])
+        return {name: at for name, at in zip(self.source_names, last.tolist(), strict=True) if at != NONE}
 
     def begin_earlier(self, accounts: Ints, *, at: Ints) -> None:
         """Take presence too old for any window: it only says since when an account is known."""

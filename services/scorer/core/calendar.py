@@ -164,3 +164,29 @@ def _days_off(tables: Tables, *, codes: Sequence[str]) -> tuple[Flags, Flags]:
         row = codes.index(tables.default_country) + 1
         off[0], weekend[0] = off[row], weekend[row]
     return off, weekend
+
+
+def minutes_ahead(at: Ints, *, zone: Ints, calendars: Calendars) -> Ints:
+    """Return by how many minutes local time is ahead of UTC at moments (epoch ms), one for each of the zones (keys)."""
+    zones = np.append(calendars.zone_rows, 0)[_found(calendars.zone_keys, zone)]
+    minutes: Ints = calendars.minutes[zones, (calendars.at[zones] <= at[:, None]).sum(axis=1)]
+    return minutes
+
+
+def days_off(days: Ints, *, country: Ints, calendars: Calendars) -> Flags:
+    """Say which local days (countries × any) are off in each of the countries (keys); none beyond the tables."""
+    column = np.clip(days - calendars.first_day, 0, calendars.off.shape[1] - 1)
+    off: Flags = calendars.off[(_found(calendars.country_keys, country) + 1)[:, None], column]
+    return off
+
+
+def has_calendar(country: Ints, *, calendars: Calendars) -> Flags:
+    """Say for which countries (keys) days off are known: by the tables, or because a default country is told."""
+    known: Flags = (_found(calendars.country_keys, country) >= 0) | calendars.off[0].any()
+    return known
+
+
+def has_clock(zone: Ints, *, calendars: Calendars) -> Flags:
+    """Say in which time zones (keys) the clock is known."""
+    known: Flags = _found(calendars.zone_keys, zone) >= 0
+    return known

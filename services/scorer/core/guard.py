@@ -1,18 +1,19 @@
 """Notice that a source fell silent or lost an event name, or is back: its rules are held meanwhile.
 
 Each worker watches the sources of its own partitions. What it saw of them is not kept over a restart: a source counts
-as continuous again once a window has passed, an event name is expected again once a day has.
+as continuous again once a window has passed, an event name is expected again once a day has. Who is missed after a
+pause is told by the accounts' own weeks, which are kept.
 """
 
-import math
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from msgspec.structs import replace
 
 from services.scorer.core.expected import Names
+from services.scorer.core.quiet import CHANCE, Fed, Heard, Missed, Pauses
 from services.scorer.core.step import Arrival
 from shared.contracts.context import Guard, GuardState
 
@@ -20,8 +21,8 @@ SLOTS: Final = 60
 CONTINUOUS: Final = 45
 """Of the slots of a window, how many must have had events for a pause to mean something: a nightly job never does."""
 RECENT: Final = SLOTS // 12
-CHANCE: Final = -math.log(1e-9)
-"""Events that must be missing: at a steady rate so long a pause comes by chance once in 10⁹."""
+MOST_COUNTED: Final = 8192
+"""After so many events of a source, how many came at once counts half."""
 MOST_SOURCES: Final = 32
 """Whose event names are looked at: each takes 1.5 MB."""
 
@@ -48,6 +49,8 @@ class Source:
     slots: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=SLOTS))
     last: int
     since: int
+    events: int = 0
+    prompt: int = 0
 
     def take(self, arrival: Arrival, *, patience: Patience) -> None:
         """Count what one batch brought."""
@@ -58,6 +61,9 @@ class Source:
             self.slots.append((number, count + arrival.events))
         else:
             self.slots.append((slot, arrival.events))
+        if self.events >= MOST_COUNTED:
+            self.events, self.prompt = self.events // 2, self.prompt // 2
+        self.events, self.prompt = self.events + arrival.events, self.prompt + arrival.prompt
         self.since = arrival.last if arrival.last - self.last > gap else self.since
         self.last = max(self.last, arrival.last)
 
@@ -87,6 +93,7 @@ class Watch:
         self._patience = patience
         self._sources: dict[str, Source] = {}
         self._names: dict[str, Names] = {}
+        self._pauses = Pauses()
 
     def note(self, arrived: Mapping[str, Arrival]) -> None:
         """Take what a batch brought (live presence only)."""
@@ -98,22 +105,28 @@ class Watch:
             if name in self._names:
                 self._names[name].take(arrival.used, at=arrival.last)
 
-    def decide(
-        self, now: int, *, partitions: Iterable[int], held: Mapping[str, Guard], fed: Callable[[str], int]
-    ) -> list[Guard]:
+    def decide(self, now: int, *, partitions: Iterable[int], held: Mapping[str, Guard], fed: Fed) -> list[Guard]:
         """Return what must be said at `now` (epoch ms), when nothing of our partitions is unread.
 
         `held` are by key the guards told there that are not over, even if their time is: what is missed still is not
-        missed anew. `fed` tells how many accounts a source feeds there.
+        missed anew. `fed` tells of the accounts there.
         """
         ours, found = sorted(partitions), []
         for name, source in self._sources.items():
             if name in held:
                 if self._is_back(source, held[name], now=now):
-                    found.append(_guard(name, GuardState.OVER, source, partitions=ours, at=now, accounts=fed(name)))
-            elif self._is_silent(source, now=now) and (accounts := fed(name)) >= self._patience.fewest_accounts:
-                found.append(_guard(name, GuardState.HELD, source, partitions=ours, at=now, accounts=accounts))
+                    found.append(_guard(name, GuardState.OVER, source.last, partitions=ours, at=now, fed=fed))
+            elif self._is_silent(source, now=now) and fed.accounts(name) >= self._patience.fewest_accounts:
+                found.append(_guard(name, GuardState.HELD, source.last, partitions=ours, at=now, fed=fed))
+        told = held.keys() | {guard.source for guard in found}
+        if (missed := self._missed(now, held=told, fed=fed)) is not None:
+            found.append(_guard(missed.source, GuardState.HELD, missed.last, partitions=ours, at=now, fed=fed))
         return found + self._names_now(now, partitions=ours, held=held)
+
+    def _missed(self, now: int, *, held: Container[str], fed: Fed) -> Missed | None:
+        heard = {name: Heard(source.last, 2 * source.prompt > source.events) for name, source in self._sources.items()}
+        fewest = self._patience.fewest_accounts
+        return self._pauses.missed(now, heard=heard, held=held, fed=fed, fewest_accounts=fewest)
 
     def _names_now(self, now: int, *, partitions: list[int], held: Mapping[str, Guard]) -> list[Guard]:
         """Return what must be said of event names; of a source that is silent there is nothing to say."""
@@ -145,5 +158,6 @@ class Watch:
         return source.last - began >= patience.catch_up_ms and now - source.last <= source.longest_gap(patience)
 
 
-def _guard(name: str, state: GuardState, source: Source, *, partitions: list[int], at: int, accounts: int) -> Guard:
-    return Guard(source=name, partitions=partitions, state=state, at=at, last_event=source.last, accounts=accounts)
+def _guard(name: str, state: GuardState, last: int, *, partitions: list[int], at: int, fed: Fed) -> Guard:
+    accounts = fed.accounts(name)
+    return Guard(source=name, partitions=partitions, state=state, at=at, last_event=last, accounts=accounts)

@@ -1,7 +1,9 @@
 """The state of one partition: what its log up to an offset amounts to."""
 
 from collections import Counter
+from collections.abc import Mapping
 
+from services.scorer.core.absence import Absence, absence
 from services.scorer.core.activity import Activity
 from services.scorer.core.bundle import CompiledBundle
 from services.scorer.core.episodes import Episodes
@@ -68,3 +70,13 @@ class Partition:
     def fed_by(self, source: str) -> int:
         """Return how many accounts a source feeds."""
         return int(self.activity.fed_by(source).sum())
+
+    def lasts(self) -> Mapping[str, int]:
+        """Return the latest presence through each source (epoch ms)."""
+        return self.activity.lasts()
+
+    def absence(self, source: str, *, ends: Mapping[str, int], until: int, most: int) -> Absence:
+        """Say how much the accounts a source feeds are missed, looking at so many of them at most."""
+        if self.bundle is None:
+            return Absence()
+        return absence(self.activity, source=source, ends=ends, until=until, calendars=self.bundle.calendars, most=most)

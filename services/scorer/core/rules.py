@@ -172,8 +172,7 @@ def _held_then(condition: Condition, then: Ints, *, rows: Ints, activity: Activi
             forgotten = np.maximum(day_of(last, roll=roll) - CONSIDERED_DAYS - 1, first_day) <= front - HORIZON_DAYS
             known = np.flatnonzero((last != MISSING) & ~forgotten)
             held = np.ones(len(rows), bool)
-            some, hours = rows[known], columns["hours"][rows[known]]
-            held[known] = deadlines_of(activity, rows=some, last=last[known], hours=hours, bundle=bundle) <= then[known]
+            held[known] = deadlines_of(activity, rows=rows[known], last=last[known], bundle=bundle) <= then[known]
             return held
         case "usage_change":
             too_old = day - 35 <= columns["front"][rows].astype(np.int64) - HORIZON_DAYS

@@ -10,10 +10,12 @@ from services.scorer.core.rhythm import deadlines
 from services.scorer.core.table import NONE, Column, Ints
 
 
-def deadlines_of(activity: Activity, *, rows: Ints, last: Ints, hours: Column, bundle: CompiledBundle) -> Ints:
+def deadlines_of(
+    activity: Activity, *, rows: Ints, last: Ints, bundle: CompiledBundle, hours: Column | None = None
+) -> Ints:
     """Return the silence deadlines of accounts `rows` for last activities at `last` (epoch ms).
 
-    `hours` are their rings of active hours.
+    `hours` are their rings of active hours, for who has them at hand.
     """
     columns = activity.accounts
     if not rows.size:
@@ -32,7 +34,7 @@ def deadlines_of(activity: Activity, *, rows: Ints, last: Ints, hours: Column, b
         last,
         first_day=columns["first_day"][rows].astype(np.int64),
         front=columns["front"][rows].astype(np.int64),
-        hours=hours,
+        hours=columns["hours"][rows] if hours is None else hours,
         local=local,
         hazards_to_pass=bundle.hazards_to_pass,
     )

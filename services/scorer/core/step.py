@@ -29,6 +29,7 @@ from services.scorer.core.publish import (
     removal,
     to_publish,
 )
+from services.scorer.core.quiet import PROMPT_MS
 from services.scorer.core.rules import Court, Step, judge
 from services.scorer.core.scorecard import bands_of, health_of
 from services.scorer.core.table import Flags, Hashes, Ints
@@ -44,12 +45,14 @@ _CODE_OF: Final = {fate: code for code, fate in enumerate(FATES)}
 class Arrival(NamedTuple):
     """Live presence that came through a source: how many events were applied, and the last one's broker timestamp.
 
-    `used` says which accounts used which names: of all accounts, or of a fair sample of many.
+    `used` says which accounts used which names: of all accounts, or of a fair sample of many. `prompt` is how many of
+    the events came within ten minutes.
     """
 
     events: int
     last: int
     used: frozenset[Used] = frozenset()
+    prompt: int = 0
 
 
 class Judged(NamedTuple):
@@ -192,12 +195,19 @@ def _note(state: Partition, outputs: Outputs, fate: Fate, *, rows: Ints | Sequen
 def _arrive(state: Partition, batch: Batch, decoded: Decoded, *, rows: Ints, outputs: Outputs) -> None:
     present = rows[decoded.code[rows] <= Code.OUTCOME]
     sources = Counter(decoded.envelopes[row].source for row in present.tolist())
+    late = present[batch.timestamps[present] - decoded.at[present] > PROMPT_MS]
+    lates = Counter(decoded.envelopes[row].source for row in late.tolist())
     used = used_in(decoded, rows=present, accounts=state.accounts)
     for source, count in sources.items():
         before = outputs.arrived.get(source, Arrival(0, 0))
         # records of one partition arrive in order: the batch's last stands for each of its sources
         last = max(before.last, int(batch.timestamps[present].max()))
-        outputs.arrived[source] = Arrival(before.events + count, last, before.used.union(used.get(source, ())))
+        outputs.arrived[source] = Arrival(
+            before.events + count,
+            last,
+            before.used.union(used.get(source, ())),
+            prompt=before.prompt + count - lates[source],
+        )
 
 
 def _new_accounts(state: Partition, accounts: Sequence[str], *, hashes: Hashes) -> Ints:

@@ -9,6 +9,7 @@ import msgspec
 
 from lab import oracle
 from lab.oracle_records import Record
+from services.scorer.core.absence import Absence
 from services.scorer.core.batch import Batch
 from services.scorer.core.publish import HealthRow
 from services.scorer.core.publish import Record as Published
@@ -136,6 +137,12 @@ class OracleState:
 
     def fed_by(self, source: str) -> int:  # noqa: ARG002  guards are told by nobody here
         return 0
+
+    def lasts(self) -> Mapping[str, int]:
+        return {}
+
+    def absence(self, source: str, *, ends: Mapping[str, int], until: int, most: int) -> Absence:  # noqa: ARG002
+        return Absence()
 
     def ids(self) -> object:
         return self.node.seen

@@ -10,6 +10,10 @@ from tests.support.log import DAY, HOUR
 
 DECEMBER = int(datetime(2025, 12, 8, tzinfo=UTC).timestamp() * 1000)
 
+EVERYWHERE = Vendor(accounts=150, days=365)
+JAPAN = Vendor(accounts=150, days=365, countries=("JP",), sources=("web",))
+AMERICA = Vendor(accounts=400, days=365, countries=("US",), sources=("web", "mobile", "desktop"), user_events_a_day=1.0)
+
 
 def japan(days: int) -> Vendor:
     """Return a vendor whose customers all rest at the turn of the year, and so does its only app; programs go on."""
@@ -17,7 +21,7 @@ def japan(days: int) -> Vendor:
 
 
 def test_the_turn_of_the_year_is_no_incident() -> None:
-    assert guards_in(japan(days=31)) == []
+    assert guards_in(japan(days=25)) == []
 
 
 def test_a_name_lost_in_the_night_is_found_in_the_morning_and_back_when_it_is() -> None:
@@ -35,13 +39,21 @@ def test_a_name_lost_in_the_night_is_found_in_the_morning_and_back_when_it_is() 
 
 @pytest.mark.proof
 @pytest.mark.parametrize(
-    "vendor",
+    ("vendor", "tell"),
     [
-        Vendor(accounts=150, days=365),
-        Vendor(accounts=150, days=365, countries=("JP",), sources=("web",)),
-        Vendor(accounts=400, days=365, countries=("US",), sources=("web", "mobile", "desktop"), user_events_a_day=1.0),
+        (EVERYWHERE, 1.0),
+        (EVERYWHERE, 0.0),
+        (JAPAN, 1.0),
+        (JAPAN, 0.5),
+        (AMERICA, 1.0),
     ],
-    ids=["six countries", "one source in Japan", "three sources in America"],
+    ids=[
+        "six countries",
+        "nobody tells the country",
+        "one source in Japan",
+        "half of Japan tells the country",
+        "three sources in America",
+    ],
 )
-def test_a_year_of_nights_weekends_and_holidays_is_no_incident(vendor: Vendor) -> None:
-    assert guards_in(vendor) == []
+def test_a_year_of_nights_weekends_and_holidays_is_no_incident(vendor: Vendor, tell: float) -> None:
+    assert guards_in(vendor, tell=tell) == []
