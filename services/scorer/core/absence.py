@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from services.scorer.core.activity import FED, Activity
-from services.scorer.core.calendar import Calendars, days_off, has_calendar, has_clock, minutes_ahead
+from services.scorer.core.calendar import Calendars, days_off, has_calendar, has_clock, hours_ahead
 from services.scorer.core.days import DAY, HORIZON_DAYS, HOUR
 from services.scorer.core.facts import SUBSCRIPTIONS
 from services.scorer.core.imports import NO_JOB
@@ -31,7 +31,6 @@ SAMPLED: Final = 1024
 _ALIVE: Final = 14 * DAY
 """Who was silent for so long already when the source sent last is not expected."""
 _CANCELLED: Final = SUBSCRIPTIONS.index("cancelled")
-_MINUTE: Final = 60_000
 
 Bits = npt.NDArray[np.uint32]
 
@@ -125,8 +124,8 @@ def _span(activity: Activity, *, rows: Ints, since: Ints, until: int, calendars:
     # each hour by the clock of its own time, which may have changed in between; or nobody knows whether it has
     margin = np.where(has_clock(zone, calendars=calendars), 0, HOUR)
     since, until_its = since + margin, until - margin
-    first = (since - roll) // HOUR + _shift(since, zone=zone, roll=roll, calendars=calendars) + 1
-    end = (until_its - roll) // HOUR + _shift(until_its, zone=zone, roll=roll, calendars=calendars)
+    first = (since - roll) // HOUR + hours_ahead(since, zone=zone, roll=roll, calendars=calendars) + 1
+    end = (until_its - roll) // HOUR + hours_ahead(until_its, zone=zone, roll=roll, calendars=calendars)
     today: Ints = (end - 1) // 24
     days = today[:, None] - np.arange(1 + max(0, int((today - first // 24).max(initial=0))))
     begin, stop = (np.clip(hour[:, None] - 24 * days, 0, 24).astype(np.uint32) for hour in (first, end))
@@ -142,7 +141,7 @@ def _other_weeks(
     columns, back = activity.accounts, np.arange(1, WEEKS + 1)
     days = (span.days[:, None, :] - 7 * back[:, None]).reshape(len(rows), -1)
     zone, roll = (np.repeat(columns[name][rows].astype(np.int64), WEEKS) for name in ("zone", "roll"))
-    shift = _shift(np.tile(until - 7 * DAY * back, len(rows)), zone=zone, roll=roll, calendars=calendars)
+    shift = hours_ahead(np.tile(until - 7 * DAY * back, len(rows)), zone=zone, roll=roll, calendars=calendars)
     first = 24 * days - np.repeat(shift.reshape(len(rows), WEEKS), span.days.shape[1], axis=1)
     day, late = first // 24, (first % 24).astype(np.uint32)
     front = columns["front"][rows].astype(np.int64)[:, None]
@@ -162,12 +161,6 @@ def _hours(activity: Activity, rows: Ints, *, day: Ints) -> Bits:
     front = activity.accounts["front"][rows].astype(np.int64)[:, None]
     bits: Bits = activity.accounts["hours"][rows[:, None], day % HORIZON_DAYS]
     return np.where((day <= front) & (day > front - HORIZON_DAYS), bits, np.uint32(0))
-
-
-def _shift(at: Ints, *, zone: Ints, roll: Ints, calendars: Calendars) -> Ints:
-    """Return by how many hours local hours are ahead of account-hours at moments."""
-    shift: Ints = (roll + minutes_ahead(at, zone=zone, calendars=calendars) * _MINUTE) // HOUR
-    return shift
 
 
 def _are_off(activity: Activity, days: Ints, *, rows: Ints, calendars: Calendars) -> Flags:

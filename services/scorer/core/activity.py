@@ -35,6 +35,8 @@ ACCOUNTS: Final[Layout] = {
     "front": (np.int32, None, NO_DAY),  # latest presence day
     "last": (np.int64, None, NONE),  # latest presence, ms
     "hours": (np.uint32, HORIZON_DAYS, 0),  # by day: a bit for each hour with presence
+    "patience": (np.uint16, None, 0),  # hours of silence until its deadline; kept, see core/silence.py
+    "patience_of": (np.int32, None, NO_DAY),  # for which local day and clock that was worked out
     "first_signal": (np.int32, None, -1),  # head of its chain of signal rows
     "first_user": (np.int32, None, -1),
     "first_use": (np.int32, None, -1),
@@ -142,6 +144,8 @@ class Activity:
         self.names = Names()
         self.closures: dict[int, list[tuple[int, int]]] = {}
         """First and last local day of an account's closures, by its row; few have any."""
+        self.rhythm = ""
+        """The configuration under which `patience` was worked out."""
         self.source_names: list[str] = []
         """Sources by number."""
         self.mark_names = Words()
@@ -217,6 +221,7 @@ class Activity:
     def begin_earlier(self, accounts: Ints, *, at: Ints) -> None:
         """Take presence too old for any window: it only says since when an account is known."""
         self._begin(accounts, days=(at - self.accounts["roll"][accounts]) // DAY)
+        self.accounts["patience_of"][accounts] = NO_DAY
 
     def fold(self, events: Applied) -> None:
         """Add applied events (docs/scoring.md §3); their order makes no difference."""
@@ -290,6 +295,7 @@ class Activity:
 
     def _be_present(self, accounts: Ints, *, at: Ints, days: Ints, hours: Ints) -> None:
         columns = self.accounts
+        columns["patience_of"][accounts[at < columns["last"][accounts]]] = NO_DAY
         np.maximum.at(columns["last"], accounts, at)
         self._begin(accounts, days=days)
         moved, was, to = _move(columns["front"], rows=accounts, days=days)

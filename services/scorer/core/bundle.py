@@ -201,6 +201,8 @@ class CompiledBundle:
     dimension_weights: tuple[int, ...]
     hazards_to_pass: Ints
     calendars: Calendars
+    rhythm: str
+    """Names what silence is judged by: how often it may be wrong, and the calendars."""
     signal_names: Mapping[str, str]
     """The name under which a signal is kept by the event name that counts under it; others count as use."""
     automation_sources: frozenset[str]

@@ -108,9 +108,7 @@ def local_time(
 
     `zone` and `country` are keys; `closures` names the place of an account in `last` with one of its closures each.
     """
-    zones = np.append(calendars.zone_rows, 0)[_found(calendars.zone_keys, zone)]
-    minutes = calendars.minutes[zones, (calendars.at[zones] <= last[:, None]).sum(axis=1)]
-    shift = (roll + minutes * _MINUTE) // HOUR
+    shift = hours_ahead(last, roll=roll, zone=zone, calendars=calendars)
     countries = _found(calendars.country_keys, country) + 1
     first = local_day(last, roll=roll, shift=shift) - CONSIDERED_DAYS
     off = _window(calendars, countries=countries, first=first)
@@ -171,6 +169,12 @@ def minutes_ahead(at: Ints, *, zone: Ints, calendars: Calendars) -> Ints:
     zones = np.append(calendars.zone_rows, 0)[_found(calendars.zone_keys, zone)]
     minutes: Ints = calendars.minutes[zones, (calendars.at[zones] <= at[:, None]).sum(axis=1)]
     return minutes
+
+
+def hours_ahead(at: Ints, *, roll: Ints, zone: Ints, calendars: Calendars) -> Ints:
+    """Return by how many hours local hours are ahead of account-hours at moments (epoch ms)."""
+    shift: Ints = (roll + minutes_ahead(at, zone=zone, calendars=calendars) * _MINUTE) // HOUR
+    return shift
 
 
 def days_off(days: Ints, *, country: Ints, calendars: Calendars) -> Flags:

@@ -3,6 +3,7 @@
 import difflib
 import hashlib
 from collections.abc import Iterator, Mapping
+from hashlib import sha256
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -86,6 +87,7 @@ def compile_bundle(version: str, config: Mapping[str, Any], *, is_new: bool = Fa
         dimension_weights=tuple(one.weight for some in _scorecards(scorecard).values() for one in some.values()),
         hazards_to_pass=np.array(hazard_table(rules.silence.alpha_permille), np.int64),
         calendars=calendars,
+        rhythm=sha256(msgspec.json.encode([rules.silence.alpha_permille, config.get("calendars")])).hexdigest(),
         signal_names=_signal_names(scorecard),
         automation_sources=frozenset(map(source_of, scorecard.signals.automation_sources)),
         route=route_of(journey),

@@ -103,6 +103,7 @@ class Facts:
         columns["stage_day"][account] = NO_DAY if stage_at is None else (stage_at - roll) // DAY
         columns["fact_day"][account] = (fact_at - roll) // DAY
         columns["trial"][account] = known.get("trial", False)
+        columns["patience_of"][account] = NO_DAY
         columns["zone"][account] = zone_key(known["timezone"]) if "timezone" in known else NOWHERE
         columns["country"][account] = country_key(known.get("country", ""))
         activity.closures.pop(account, None)

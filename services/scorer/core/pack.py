@@ -15,7 +15,7 @@ from services.scorer.core.table import NONE, Columns, Ints
 ACCOUNTS_A_CHUNK: Final = 512
 IDS_A_CHUNK: Final = 32_768
 _CHAINS: Final = frozenset({"first_signal", "first_user", "first_use", "first_source", "first_mark", "next"})
-_DERIVED: Final = _CHAINS | {"segment", "stage", "stage_day", "fact_day"}
+_DERIVED: Final = _CHAINS | {"patience_of", "patience", "segment", "stage", "stage_day", "fact_day"}
 
 
 class Cycle:

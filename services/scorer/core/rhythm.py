@@ -79,16 +79,34 @@ def deadlines(
     day ≤ front. `hazards_to_pass` is what `hazard_table(alpha_permille)` returns.
     """
     day = local_day(last, roll=local.roll, shift=local.shift)
+    known = patience_of(
+        day, first_day=first_day, front=front, hours=hours, local=local, hazards_to_pass=hazards_to_pass
+    )
+    return ends_of(known, last=last, roll=local.roll, shift=local.shift)
+
+
+def patience_of(
+    day: Ints, *, first_day: Ints, front: Ints, hours: Bits, local: LocalTime, hazards_to_pass: Ints
+) -> Ints:
+    """Return after how many hours of silence since the end of a local day it is abnormal: at most 2,016.
+
+    That of the last activity is meant: nothing but the days before it, and the calendar, decides.
+    """
     bits, seen = _days_before(day, first_day=first_day, front=front, hours=hours, local=local)
     habit = _habit(bits, seen, day=day, weekend=local.weekend)
     expected = np.clip(32 * habit.chance.sum(axis=0, dtype=np.int64) // 1024, 1, 224)
     missing = _allowing_for_moods(hazards_to_pass[expected], habit=habit)
     ahead, chance, left = _day_it_passes(missing, day=day, habit=habit, off=local.off[LONGEST_DAYS + 1 :])
     hour = _hour_of(left, chance=chance, weight=_weights(bits, newest=day - 1, weekday=(day + 4 + ahead) % 7))
+    return np.where(ahead < LONGEST_DAYS, 24 * ahead + hour, 24 * LONGEST_DAYS)
+
+
+def ends_of(patience: Ints, *, last: Ints, roll: Ints, shift: Ints) -> Ints:
+    """Return the moment (epoch ms) at which silence since `last` becomes abnormal by such patience."""
+    day = local_day(last, roll=roll, shift=shift)
     # as far into its hour as the last activity was into its own
-    moment = (24 * (day + 1 + ahead) + hour - local.shift) * HOUR + local.roll + (last - local.roll) % HOUR
-    longest = last + LONGEST
-    bounded: Ints = np.minimum(np.maximum(np.where(ahead < LONGEST_DAYS, moment, longest), last + SHORTEST), longest)
+    moment = (24 * (day + 1) + patience - shift) * HOUR + roll + (last - roll) % HOUR
+    bounded: Ints = np.minimum(np.maximum(moment, last + SHORTEST), last + LONGEST)
     return bounded
 
 

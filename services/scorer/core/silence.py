@@ -1,40 +1,68 @@
 """Say when the silence of accounts becomes abnormal, and since when they were silent at a moment gone by."""
 
+from typing import Final
+
 import numpy as np
 
 from services.scorer.core.activity import Activity
 from services.scorer.core.bundle import CompiledBundle
-from services.scorer.core.calendar import local_time
-from services.scorer.core.days import HORIZON_DAYS, HOUR, back_from
-from services.scorer.core.rhythm import deadlines
+from services.scorer.core.calendar import hours_ahead, local_time
+from services.scorer.core.days import HORIZON_DAYS, HOUR, NO_DAY, back_from
+from services.scorer.core.rhythm import ends_of, local_day, patience_of
 from services.scorer.core.table import NONE, Column, Ints
 
+_SHIFTS: Final = 64
+"""Local hours are ahead of account-hours by fewer than this, or behind."""
 
-def deadlines_of(
-    activity: Activity, *, rows: Ints, last: Ints, bundle: CompiledBundle, hours: Column | None = None
-) -> Ints:
-    """Return the silence deadlines of accounts `rows` for last activities at `last` (epoch ms).
 
-    `hours` are their rings of active hours, for who has them at hand.
+def deadlines_of(activity: Activity, *, rows: Ints, last: Ints, bundle: CompiledBundle) -> Ints:
+    """Return the silence deadlines of accounts `rows` for last activities at `last` (epoch ms)."""
+    columns = activity.accounts
+    roll, zone = (columns[name][rows].astype(np.int64) for name in ("roll", "zone"))
+    shift = hours_ahead(last, roll=roll, zone=zone, calendars=bundle.calendars)
+    patience = _patience(activity, rows=rows, last=last, hours=columns["hours"][rows], bundle=bundle)
+    return ends_of(patience, last=last, roll=roll, shift=shift)
+
+
+def deadlines_now(activity: Activity, *, rows: Ints, hours: Column, bundle: CompiledBundle) -> Ints:
+    """Return the silence deadlines of accounts as they stand; `hours` are their rings of active hours.
+
+    How long each is waited for follows from the days before its latest one, so it is kept until it comes on another
+    day, an event comes late, or something is told of it (`Activity`, `Facts` say so): most ticks only move the end.
     """
+    columns = activity.accounts
+    if activity.rhythm != bundle.rhythm:
+        columns["patience_of"][: columns.count] = NO_DAY
+        activity.rhythm = bundle.rhythm
+    last, roll, zone = (columns[name][rows].astype(np.int64) for name in ("last", "roll", "zone"))
+    shift = hours_ahead(last, roll=roll, zone=zone, calendars=bundle.calendars)
+    key = _SHIFTS * local_day(last, roll=roll, shift=shift) + shift
+    new = np.flatnonzero(columns["patience_of"][rows] != key)
+    if new.size:
+        some = rows[new]
+        columns["patience"][some] = _patience(activity, rows=some, last=last[new], hours=hours[new], bundle=bundle)
+        columns["patience_of"][some] = key[new]
+    return ends_of(columns["patience"][rows].astype(np.int64), last=last, roll=roll, shift=shift)
+
+
+def _patience(activity: Activity, *, rows: Ints, last: Ints, hours: Column, bundle: CompiledBundle) -> Ints:
     columns = activity.accounts
     if not rows.size:
         return np.zeros(0, np.int64)
     closing = np.flatnonzero(np.isin(rows, list(activity.closures))).tolist()
-    closures = [(place, span) for place in closing for span in activity.closures[int(rows[place])]]
     local = local_time(
         last,
         roll=columns["roll"][rows].astype(np.int64),
         zone=columns["zone"][rows].astype(np.int64),
         country=columns["country"][rows].astype(np.int64),
-        closures=closures,
+        closures=[(place, span) for place in closing for span in activity.closures[int(rows[place])]],
         calendars=bundle.calendars,
     )
-    return deadlines(
-        last,
+    return patience_of(
+        local_day(last, roll=local.roll, shift=local.shift),
         first_day=columns["first_day"][rows].astype(np.int64),
         front=columns["front"][rows].astype(np.int64),
-        hours=columns["hours"][rows] if hours is None else hours,
+        hours=hours,
         local=local,
         hazards_to_pass=bundle.hazards_to_pass,
     )

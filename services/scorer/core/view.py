@@ -15,7 +15,7 @@ from services.scorer.core.goals import Progress, progress_of
 from services.scorer.core.medians import Medians
 from services.scorer.core.position import Position, position_of
 from services.scorer.core.signals import FIRST_NAMED
-from services.scorer.core.silence import deadlines_of
+from services.scorer.core.silence import deadlines_now
 from services.scorer.core.table import NONE, Column, Flags, Hashes, Ints
 
 MISSING: Final = NONE
@@ -132,9 +132,9 @@ class View:
         """Return when silence becomes abnormal (epoch ms), MISSING where that can't be told."""
         deadline = np.full(len(self.rows), MISSING)
         judged = np.flatnonzero(self.evident & ~self.ended)
-        rows, last = self.rows[judged], self.last[judged]
-        hours = self._hours if len(judged) == len(self.rows) else self._hours[judged]
-        deadline[judged] = deadlines_of(self.activity, rows=rows, last=last, hours=hours, bundle=self.bundle)
+        deadline[judged] = deadlines_now(
+            self.activity, rows=self.rows[judged], hours=self._hours[judged], bundle=self.bundle
+        )
         return deadline
 
     def nothing(self) -> Ints:
