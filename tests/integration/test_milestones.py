@@ -1,7 +1,5 @@
 """Somebody says through the API that a milestone is reached: an event, or why it is none."""
 
-from collections.abc import Sequence
-
 import httpx
 import msgspec
 import pytest
@@ -16,26 +14,18 @@ from shared.contracts.topology import Topology
 from shared.health_store import HealthRow, HealthStore
 from shared.key_search import KeySearch
 from shared.keys import KeyRecord, Scope
-from shared.publish import NotDurable, Record
+from shared.publish import NotDurable
 from tests.support.alerts_api import app_of, past_of
 from tests.support.health_rows import DAY_MS, health_of, row
+from tests.support.ingest import MemoryPublisher
 
 NAMES = {"signed": MilestoneState.MET, "kick-off held": MilestoneState.OVERDUE, "live": MilestoneState.OPEN}
 KICK_OFF = {"name": "kick-off held", "by": "Dana", "text": "on site"}
 ONCE = {"Idempotency-Key": "said-once"}
 
 
-class Log:
-    """What the API published; `fault` lets it fail."""
-
-    def __init__(self) -> None:
-        self.records: list[Record] = []
-        self.fault: NotDurable | None = None
-
-    async def publish(self, records: Sequence[Record]) -> None:
-        if self.fault is not None:
-            raise self.fault
-        self.records += records
+class Log(MemoryPublisher):
+    """What the API published."""
 
     @property
     def events(self) -> list[Event]:
