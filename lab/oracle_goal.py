@@ -1,5 +1,6 @@
 """Work out what docs/scoring.md §15 says of an account's goal: how far it is, and when it would be reached."""
 
+import math
 from typing import Any
 
 from lab.oracle_features import History, day_of_date
@@ -23,6 +24,9 @@ def goal_at(history: History, t: int, *, key_features: list[str]) -> tuple[dict[
     done = 1000 * history.total(signal, since=begin, until=begin + gone - 1)
     pace = done * term * 1000 // (target * gone)
     features = {"goal_days": gone, "goal_pace": pace}
+    fewer, variance = target * gone - done * term, target * gone * max(term - gone, 1)
+    size = min(math.isqrt(1000 * fewer * fewer // variance), 10_000)
+    features["goal_shortfall"] = size if fewer > 0 else -size
     if done > 0:
         whole = target * gone // done + (1 if target * gone % done else 0)
         features["goal_behind_days"] = min(whole - term, 10_000)

@@ -13,7 +13,8 @@ from shared.contracts.health import Band, Contribution
 from shared.contracts.journey import Goal
 from shared.contracts.risk import ENDS, Change, Evidence, ReceiverClass, Severity, episode_id
 
-OF_JOURNEY = {"milestones_overdue", "milestone_overdue_days", "goal_pace", "goal_behind_days"}
+OF_GOAL = {"goal_pace", "goal_behind_days", "goal_shortfall"}
+OF_JOURNEY = OF_GOAL | {"milestones_overdue", "milestone_overdue_days"}
 WORSE = (Severity.OPPORTUNITY, Severity.AT_RISK, Severity.CRITICAL)
 BETTER = (Band.CRITICAL, Band.AT_RISK, Band.WATCH, Band.HEALTHY)
 
@@ -300,7 +301,7 @@ def _was_true(view: View, condition: Condition, *, opened_at: int) -> bool:
 
 def _was_behind(view: View, condition: Condition, *, opened_at: int) -> bool:
     feature, stood = condition["feature"], view.standing(opened_at)
-    if feature in {"goal_pace", "goal_behind_days"}:
+    if feature in OF_GOAL:
         return is_untold(view.history, opened_at) or _is_met(view.goal(opened_at)[0].get(feature), condition)
     untold = stood.since is None or stood.since > stood.day
     return untold or _is_met(stood.features().get(feature), condition)

@@ -235,7 +235,10 @@ def bundles(rng: random.Random | None = None) -> dict[int, Bundle]:
             {
                 "name": "goal",
                 "based_on": "activity",
-                "all": [{"feature": "goal_pace", "at_most": 500, "leave": 900}],
+                "all": [
+                    {"feature": "goal_pace", "at_most": 500, "leave": 900},
+                    {"feature": "goal_shortfall", "at_least": 500, "leave": -500},
+                ],
                 "minimum": [{"feature": "goal_days", "at_least": 3}],
                 "critical": [{"feature": "goal_behind_days", "at_least": 30, "leave": 10}],
                 "severity": "at_risk",

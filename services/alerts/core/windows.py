@@ -157,7 +157,9 @@ WINDOWS: Final[Mapping[str, tuple[Window, ...]]] = {
     "sentiment": (_ever(Kind.SENTIMENT),),
     "override": (_ever(Kind.OVERRIDE),),
     **dict.fromkeys(("milestones_overdue", "milestones_met", "milestone_overdue_days"), _MILESTONES),
-    **dict.fromkeys(("goal_days", "goal_pace", "goal_behind_days"), (_last(EVENTS, 91), _ever(Kind.GOAL))),
+    **dict.fromkeys(
+        ("goal_days", "goal_pace", "goal_behind_days", "goal_shortfall"), (_last(EVENTS, 91), _ever(Kind.GOAL))
+    ),
     "silence": (_ever(EVENTS, name="silence"),),
 }
 """The windows of every feature that needs no name of an event, by its own."""

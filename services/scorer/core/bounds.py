@@ -37,6 +37,7 @@ _OTHERS: Final[Mapping[str, Bounds]] = {
     **dict.fromkeys(("sentiment", "override"), Bounds(0, 100)),
     "automation_rise": _ANY,
     "goal_behind_days": Bounds(None, 10_000),
+    "goal_shortfall": Bounds(-10_000, 10_000),
     "milestones_met": _SHARE,
     "health": Bounds(0, 100 * WHOLE),
     "band": Bounds(1, 4),

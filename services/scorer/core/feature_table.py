@@ -326,6 +326,13 @@ _TABLE: Final = (
                 f"{_NO_GOAL}, or nothing done",
                 formulas.goal_behind_days,
             ),
+            (
+                "goal_shortfall",
+                "by how many standard deviations fewer came than of a goal that is just reached",
+                "thousandths",
+                _NO_GOAL,
+                formulas.goal_shortfall,
+            ),
         )
     ),
     _fact("silence", "1 from the silence deadline on, else 0", "0/1", "no deadline", formulas.silence),

@@ -246,6 +246,10 @@ def goal_behind_days(view: View) -> Ints:
     return view.progress.behind
 
 
+def goal_shortfall(view: View) -> Ints:
+    return view.progress.shortfall
+
+
 def judged(name: str) -> Formula:
     return lambda view: view.judged[name]
 

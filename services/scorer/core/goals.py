@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isqrt
 from typing import Final
 
 import numpy as np
@@ -15,6 +16,8 @@ LONGEST_TERM: Final = 92
 """A quarter, in days: counts reach back hardly longer."""
 LATEST: Final = 10_000
 """Days behind plan beyond which it makes no difference."""
+MOST_SHORT: Final = 10_000
+"""Ten standard deviations: the same of these."""
 _THOUSANDTHS: Final = 1000
 _GROUPS: Final = {"Signed In": "logins", "Outcome Achieved": "outcomes"}
 
@@ -51,6 +54,8 @@ def goal_of(data: Told, *, begin: int, end: int) -> Goal | None:
 class Progress:
     """How far accounts are: whole days gone, thousandths done, ‰ of what is needed by now, days behind at that pace.
 
+    `shortfall` says how far below chance that is: by how many thousandths of a standard deviation fewer came.
+
     NONE where nothing can be told; `goals` are those that can be, by place.
     """
 
@@ -59,6 +64,7 @@ class Progress:
     done: Ints
     pace: Ints
     behind: Ints
+    shortfall: Ints
 
     def goal(self, where: int) -> told.Goal | None:
         """Return one account's goal and how far it is."""
@@ -81,7 +87,7 @@ class Progress:
 
 def progress_of(day: Ints, *, goals: Mapping[int, Goal], key_features: Sequence[str], count: Count) -> Progress:
     """Return how far accounts are on their `day`; `goals` are theirs by place."""
-    days, done, pace, behind = (np.full(len(day), NONE) for _ in range(4))
+    days, done, pace, behind, shortfall = (np.full(len(day), NONE) for _ in range(5))
     groups = _GROUPS | {name: f"use:{name}" for name in key_features}
     judged = {
         where: goal
@@ -101,4 +107,16 @@ def progress_of(day: Ints, *, goals: Mapping[int, Goal], key_features: Sequence[
         pace[where] = done[where] * term * _THOUSANDTHS // (target * gone)
         needed = -(-target * gone // np.maximum(done[where], 1)) - term
         behind[where] = np.where(done[where] > 0, np.minimum(needed, LATEST), NONE)
-    return Progress(goals=judged, days=days, done=done, pace=pace, behind=behind)
+        numbers = zip(done[where].tolist(), gone.tolist(), term.tolist(), target.tolist(), strict=True)
+        shortfall[where] = [_shortfall(*one) for one in numbers]
+    return Progress(goals=judged, days=days, done=done, pace=pace, behind=behind, shortfall=shortfall)
+
+
+def _shortfall(done: int, gone: int, term: int, target: int) -> int:
+    """Return by how many thousandths of a standard deviation fewer came than of a goal that is just reached.
+
+    Of that one's events, `target` spread over the term by chance, as many as Binomial(target, gone / term) come by now.
+    """
+    fewer = target * gone - done * term
+    size = isqrt(_THOUSANDTHS * fewer**2 // (target * gone * max(term - gone, 1)))
+    return min(size, MOST_SHORT) if fewer > 0 else -min(size, MOST_SHORT)

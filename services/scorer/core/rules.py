@@ -184,7 +184,13 @@ def _held_then(condition: Condition, then: Ints, *, rows: Ints, activity: Activi
         case "nps" | "csat" as name:
             came_later = columns[f"{name}_at"][rows] > then
             return came_later | _meets(condition, survey_on(day, name=name, rows=rows, activity=activity))
-        case "milestones_overdue" | "milestone_overdue_days" | "goal_pace" | "goal_behind_days" as name:
+        case (
+            "milestones_overdue"
+            | "milestone_overdue_days"
+            | "goal_pace"
+            | "goal_behind_days"
+            | "goal_shortfall" as name
+        ):
             features = Features(then, rows=rows, activity=activity, bundle=bundle)
             untold = _goal_untold(features) if name.startswith("goal") else _stage_untold(features)
             return untold | _meets(condition, features.values[name])

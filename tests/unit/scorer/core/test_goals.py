@@ -78,8 +78,16 @@ def test_behind_plan_is_a_risk_after_three_weeks_and_another_goal_ends_it() -> N
     assert changes(outcome) == [Change.OPENED, Change.RESOLVED]
     opened = outcome.transitions[0]
     assert (opened.at, opened.playbook) == (NOON + 21 * DAY + 2 * HOUR, "goal-behind-plan")
-    assert [e.feature for e in opened.evidence] == ["goal_pace", "goal_behind_days"]
+    assert [e.feature for e in opened.evidence] == ["goal_pace", "goal_behind_days", "goal_shortfall"]
     assert last_goal(outcome) is None
+
+
+def test_of_few_events_few_are_missing_by_chance() -> None:
+    # 8 outcomes in 60 days: none in 21 days is 2.08 standard deviations too few, one is 1.33
+    for outcomes, expected in ((0, [Change.OPENED]), (1, [])):
+        log = log_of(8)
+        go_on(log, to=21, outcomes=outcomes)
+        assert changes(scored(log, 21)) == expected
 
 
 def test_outcomes_that_come_late_withdraw_it() -> None:
