@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby, islice
+from operator import attrgetter
 from typing import Final
 
 import msgspec
@@ -26,6 +27,9 @@ RETRY_S: Final = (0.05, 0.2, 1.0, 5.0)
 PATIENCE_S: Final = 5.0
 IMPATIENCE_S: Final = 60.0
 """How long the checkpoint goes on without waiting once Redis took too long, unless it has everything before that."""
+
+_FIELDS: Final = attrgetter(*health_store.HealthRow._fields)
+"""What the store wants of a row: all but the offset."""
 
 log = structlog.get_logger(__name__)
 
@@ -152,4 +156,4 @@ def _offset(row: HealthRow) -> int:
 
 
 def _stored(row: HealthRow) -> health_store.HealthRow:
-    return health_store.HealthRow(*(getattr(row, name) for name in health_store.HealthRow._fields))
+    return health_store.HealthRow._make(_FIELDS(row))

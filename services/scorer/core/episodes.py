@@ -61,8 +61,9 @@ class Episodes:
             is_known |= (known[name] != first).any(axis=0)
         has = places[rows] >= 0
         forgotten, new, some = rows[has & ~is_known], rows[is_known & ~has], np.flatnonzero(is_known)
-        self._free = np.append(self._free, places[forgotten].astype(np.int64))
-        places[forgotten] = -1
+        if forgotten.size:
+            self._free = np.append(self._free, places[forgotten].astype(np.int64))
+            places[forgotten] = -1
         places[new] = self._places(len(new))
         for name, values in known.items():
             self._held[name][places[rows[some]]] = values[:, some].T
