@@ -1,4 +1,4 @@
-"""Only accounts of which some rule says something take room, and what is known of them survives others' coming and going."""
+"""Only accounts of which some rule says something take room; others' coming and going changes nothing of them."""
 
 import numpy as np
 
