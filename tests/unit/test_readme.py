@@ -52,3 +52,12 @@ def test_every_file_a_readme_leads_to_is_there(name: str) -> None:
     targets = re.findall(r"\]\(([^)#]+)[^)]*\)", (ROOT / name).read_text("utf-8"))
     assert [target for target in targets if "://" not in target and not (ROOT / target).exists()] == []
     assert "docs/images/demo.png" in targets
+
+
+def test_every_file_of_ours_that_a_page_names_is_there() -> None:
+    known = {path.name for folder in ("tests", "services", "lab", "shared") for path in (ROOT / folder).rglob("*.py")}
+    for page in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")):
+        text = page.read_text("utf-8")
+        paths = re.findall(r"\b(?:tests|services|lab|shared|benchmarks|config|deploy)/[\w./-]*\w", text)
+        assert [path for path in paths if not (ROOT / path).exists()] == [], page
+        assert [name for name in re.findall(r"\btest_\w+\.py\b", text) if name not in known] == [], page
