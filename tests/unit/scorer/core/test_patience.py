@@ -35,6 +35,11 @@ def told(log: Log, **facts: object) -> None:
     log.event("acme", "account", at=MONDAY, ts=MONDAY + 2 * HOUR, data=facts)
 
 
+def began_long_ago(log: Log) -> None:
+    used = {"name": "Report Viewed", "quantity": 1000}
+    log.event("acme", "usage", at=START - 200 * DAY, ts=MONDAY + 2 * HOUR, data=used, imported=("history", 1))
+
+
 def late_tuesdays(log: Log) -> None:
     for week in range(WEEKS):
         came(log, START + (7 * week + 1) * DAY + 12 * HOUR)
@@ -52,6 +57,7 @@ def deadline(log: Log, *, context: int = 0) -> int | None:
     "happens",
     [
         pytest.param(late_tuesdays, id="events of past days come late"),
+        pytest.param(began_long_ago, id="its first days are imported"),
         pytest.param(lambda log: told(log, country="JP"), id="its country is told"),
         pytest.param(
             lambda log: told(log, closures=[{"from": "2026-04-27", "to": "2026-05-08"}]),
