@@ -207,7 +207,9 @@ class Run:
                 kept = Record(offset=record.offset, ts=record.timestamp, key=record.key, value=record.value)
                 logs[record.partition].append(kept)
         bundle = load_bundle(Path("config"))
-        contexts = {context: oracle.Bundle(version=bundle.version, **msgspec.json.decode(bundle.config))}
+        config = msgspec.json.decode(bundle.config)
+        parts = {name: config.get(name) for name in ("scorecard", "rules", "journey", "calendars")}
+        contexts = {context: oracle.Bundle(version=bundle.version, **parts)}
         with Redis.from_url(self._redis) as client:
             for partition, log in logs.items():
                 wanted = oracle.run(log, partition=partition, partitions=PARTITIONS, contexts=contexts).healths
